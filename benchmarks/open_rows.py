@@ -1,15 +1,20 @@
-"""Open rows: how far the lungs and the smoother get on what the decoder leaves, step by step.
+"""Open rows: how far lungs, smoother and members get on what the decoder leaves, step by step.
 
-    ./run.sh bench open_rows --data FOLDER                  the embedded lungs, which have seen no label
-    ./run.sh bench open_rows --data FOLDER --folds FILE     also lungs fitted outside each fold of a fold file
-    ./run.sh bench open_rows --data FOLDER --ahead          also errors 1, 5 and 12 rows ahead, by R and by valve
-    ./run.sh bench open_rows --simulated 2000               the same ladder on simulated breaths
+    ./run.sh bench open_rows --data FOLDER                      the embedded lungs, which have seen no label
+    ./run.sh bench open_rows --data FOLDER --experiment NAME    also lungs and members of NAME's latest experiment
+    ./run.sh bench open_rows --data FOLDER --ahead              also errors 1, 5 and 12 rows ahead, by R and by valve
+    ./run.sh bench open_rows --simulated 4000                   members trained on half of simulated breaths, scored
+                                                                on the others
+    ./run.sh bench open_rows --data FOLDER --curve 2000         errors by the number of labelled breaths, there and on
+                                                                up to 2000 simulated ones, and where that may lead
 
-FOLDER holds the competition's train.csv (whose labels are scored) and test.csv (whose decoded rows are fitted).
-Errors are mean absolute ones in cmH2O, intervals 95 % of a bootstrap over breaths. docs/open-rows.md has the tables.
+FOLDER holds the competition's train.csv (whose labels are scored) and test.csv (whose decoded rows are fitted). What
+is trained here is configs/sample.toml, cells are kept under runs/. Errors are mean absolute ones in cmH2O, intervals
+95 % of a bootstrap over breaths. docs/open-rows.md has the tables, and how long they take.
 """
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -18,194 +23,147 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from ventilator import simulator
-from ventilator.estimation import Known, SessionLungs, decoded, embedded, fit_lungs, smooth
-from ventilator.estimation.conditioning import average, smooth_member
-from ventilator.estimation.constraints import condition_on_sums, controlled
-from ventilator.estimation.inspirations import SATURATED, Inspirations
-from ventilator.estimation.matched import matched_rig
-from ventilator.estimation.parameters import PLACE
-from ventilator.measure import Recorded
-from ventilator.rig import Rig
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks import open_rows_curve, open_rows_members  # noqa: E402
+from benchmarks.open_rows_members import BLEND, PROCESSED, Predicted  # noqa: E402
+from benchmarks.open_rows_tables import (  # noqa: E402
+    Array,
+    Ladder,
+    Mask,
+    Scored,
+    held,
+    interval,
+    lung_steps,
+    spread_table,
+    steps,
+)
+from benchmarks.pages import Page  # noqa: E402
+from ventilator.estimation import embedded, smooth  # noqa: E402
+from ventilator.estimation.inspirations import SATURATED  # noqa: E402
+from ventilator.estimation.matched import matched_rig  # noqa: E402
+from ventilator.estimation.parameters import PLACE  # noqa: E402
+from ventilator.rig import Rig  # noqa: E402
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-DRAWS: Final = 2000  # of the bootstrap
 LONG_GAP: Final = 5  # rows
 AHEAD: Final = (1, 5, 12)  # rows
 EVERY: Final = 4  # rows between two that are predicted ahead
 BINS: Final = (0, 10, 15, 20, 25, 30, 40, 50, 66)  # cmH2O
 SHUT: Final = 1e-9  # % of u_in
-
-
-class Scored:
-    """N labelled breaths, decoded, and which of their rows are open."""
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.breaths, self.known, _ = decoded(frame)
-        self.length = int((self.breaths.u_out == 0).sum(axis=1).max())
-        self.truth = self.breaths.pressure[:, : self.length]
-        self.inspired = self.breaths.u_out[:, : self.length] == 0
-        self.exact = ~np.isnan(self.known.pressure[:, : self.length])
-        self.open = self.inspired & ~self.exact
-        self.anchored = np.broadcast_to(self.exact.any(axis=1)[:, None], self.open.shape)
-
-    @property
-    def labels(self) -> Array:
-        """Return pressures (N, 80) of inspiration, nan elsewhere."""
-        return np.where(self.breaths.u_out == 0, self.breaths.pressure, np.nan)
+TEST_BREATHS: Final = 1000  # simulated beside those with labels, whose decoded rows lungs are fitted to, too
+READERS: Final = ("trees", "networks", BLEND, PROCESSED)  # steps beyond the lungs
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of train.csv and test.csv")
-    parser.add_argument("--folds", type=Path, help="fold file: breath_id, fold")
+    parser.add_argument("--experiment", help="name of a config with members for open rows that was trained on --data")
     parser.add_argument("--ahead", action="store_true", help="errors 1, 5 and 12 rows ahead")
     parser.add_argument("--simulated", type=int, default=0, help="simulated breaths")
+    parser.add_argument("--curve", type=int, default=0, help="labelled simulated breaths at most")
+    parser.add_argument("--page", action="store_true", help="write the tables into docs/open-rows.md")
     args = parser.parse_args()
+    page = Page(ROOT / "docs" / "open-rows.md" if args.page else None)
+    if args.data is not None and not (args.curve or args.simulated):
+        _real(args.data, args.experiment, args.ahead, page)
     if args.simulated:
-        _simulated(args.simulated)
-    if args.data is not None:
-        _real(args.data, args.folds, args.ahead)
+        _simulated(args.simulated, page)
+    if args.curve:
+        with page.part("curve"):
+            open_rows_curve.curves(args.data, args.curve, matched_rig(Rig.load(), embedded()))
 
 
-def _simulated(count: int) -> None:
-    """Half of the breaths are scored; all lend their decoded rows to the fit."""
-    for name, rig in (
-        ("as simulated", None),
-        ("with the lungs of the estimation", matched_rig(Rig.load(), embedded())),
-    ):
-        made = simulator.frame(simulator.simulate(count, seed=3, rig=rig), np.arange(count))
-        scored = Scored(made.filter(pl.col("breath_id") < count // 2))
-        others, known, _ = decoded(made.filter(pl.col("breath_id") >= count // 2))
-        told = np.concatenate([known.pressure, scored.known.pressure])
-        lungs = fit_lungs(_joined(others, scored.breaths), told)
-        share = 100 * scored.open.sum() / scored.inspired.sum()
-        print(f"\n## {count // 2} breaths {name}: {int(scored.open.sum())} open rows, {share:.1f} %")
-        ladder(scored, [("decoded rows only", [(lungs, np.ones(len(scored.breaths), np.bool_))])])
+def _simulated(count: int, page: Page) -> None:
+    """Train on half of the breaths, and score the others."""
+    for name, rig in (("simulated", Rig.load()), ("matched", matched_rig(Rig.load(), embedded()))):
+        experiment = open_rows_members.of_simulated(count, TEST_BREATHS, name, rig)
+        inside = np.random.default_rng(0).permutation(count) < count // 2
+        found = open_rows_members.trained(experiment, 0, inside, lambda text: print(text, file=sys.stderr, flush=True))
+        scored = Scored.of_store(found.store).take(np.flatnonzero(~inside))
+        lungs = [(found.lungs[0][0], np.ones(len(scored.breaths), np.bool_))]
+        with page.part(name):
+            print(f"{_counted(scored)}\n")
+            ladder = Ladder(scored)
+            made = lung_steps(ladder, [("and labels of the others", lungs)])
+            members(ladder, found, "and labels of the others")
+            print()
+            spread_table(scored, made)
 
 
-def _real(folder: Path, folds: Path | None, ahead: bool) -> None:
-    train, test = (pl.read_csv(folder / name, glob=False) for name in ("train.csv", "test.csv"))
-    scored = Scored(train)
+def _counted(scored: Scored) -> str:
+    """Say how many rows there are."""
+    rows, count = int(scored.open.sum()), int(scored.inspired.sum())
+    without = int((scored.open & ~scored.anchored).any(axis=1).sum())
+    return (
+        f"{len(scored.breaths):,} breaths; {rows:,} of {count:,} scored rows are open ({100 * rows / count:.1f} %), "
+        f"{int((scored.open & ~scored.anchored).sum()):,} of them in {without} breaths without an anchor."
+    )
+
+
+def _real(folder: Path, experiment: str | None, ahead: bool, page: Page) -> None:
+    found = None if experiment is None else open_rows_members.of_experiment(experiment, folder)
+    frame = folder / "train.csv"
+    scored = Scored.of_frame(pl.read_csv(frame, glob=False)) if found is None else Scored.of_store(found.store)
     fits = [("decoded rows only", [(embedded(), np.ones(len(scored.breaths), np.bool_))])]
-    if folds is not None:
-        fits.append(("and labels outside the fold", fold_fits(scored, test, folds)))
-    print(f"\n## {len(scored.breaths)} labelled breaths, {int(scored.open.sum())} open rows")
-    final = ladder(scored, fits)
-    classes(scored, final)
-    over_pressure(scored, final)
-    sessions(scored)
-    masked_rows(scored)
+    if found is not None:
+        parts = [(lungs, _held_out(scored, found, series)) for lungs, series in found.lungs]
+        fits.append(("and labels outside the fold", parts))
+    with page.part("ladder"):
+        print(f"{_counted(scored)}\n")
+        ladder = Ladder(scored)
+        made = lung_steps(ladder, fits)
+        if found is not None:
+            members(ladder, found, "and labels outside the fold")
+    final = made[fits[-1][0]]
+    with page.part("spread"):
+        spread_table(scored, made)
+    with page.part("classes"):
+        classes(scored, final, found)
+    with page.part("pressure"):
+        over_pressure(scored, final)
+    with page.part("sessions"):
+        sessions(scored)
+    with page.part("hidden"):
+        masked_rows(scored)
     if ahead:
-        steps_ahead(scored)
+        with page.part("ahead"):
+            steps_ahead(scored)
 
 
-def fold_fits(scored: Scored, test: pl.DataFrame, folds: Path) -> list[tuple[SessionLungs, Mask]]:
-    """Fit lungs outside each fold: to labels of the others, to decoded rows of test and of the fold itself."""
-    table = pl.read_csv(folds, comment_prefix="#")
-    fold = dict(zip(table["breath_id"].to_list(), table["fold"].to_list(), strict=True))
-    own = np.array([fold[breath] for breath in scored.breaths.breath_id.tolist()])
-    others, known, _ = decoded(test)
-    fits = []
-    for k in sorted(set(own.tolist())):
-        held = own == k
-        pressure = np.where(held[:, None], scored.known.pressure, scored.labels)
-        fits.append((fit_lungs(_joined(others, scored.breaths), np.concatenate([known.pressure, pressure])), held))
-    return fits
+def _held_out(scored: Scored, found: Predicted, series: np.ndarray) -> Mask:
+    """Return which breaths (N,) some series of the table are."""
+    return np.isin(found.store.series_of_answer[scored.places[:, 0]], series)
 
 
-def _joined(*parts: Recorded) -> Recorded:
-    return Recorded(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+def members(ladder: Ladder, found: Predicted, fitted_to: str) -> None:
+    """Add what reads the lungs' channels: trees, networks, blend; each goes on from the step above."""
+    scored, before = ladder.scored, "bounds"
+    steps = [name for name in READERS if name in found.by_kind]
+    for name in steps:
+        ladder.step(name, fitted_to, scored.by_breath(found.by_kind[name]), before)
+        before = name
+    print()
+    ladder.compare(steps[-1], ["bounds", *steps[:-1]])
+    print("\n| model | open rows | with an anchor | without |\n|---|---|---|---|")
+    for label, values in found.by_label.items():
+        error = np.abs(scored.truth - scored.by_breath(values))
+        parts = [interval(error, scored.open & part) for part in (scored.anchored, ~scored.anchored)]
+        print(f"| {label} | {interval(error, scored.open)} | {' | '.join(parts)} |")
 
 
-def ladder(scored: Scored, fits: list[tuple[str, list[tuple[SessionLungs, Mask]]]]) -> dict[str, Array]:
-    """Print the error after each step, and return the last step's means (N, T) of the last fit, with their sds."""
-    print("\n| step | lungs fitted to | open rows | median | with an anchor | without |\n|---|---|---|---|---|---|")
-    _line("hold, or a line between anchors", "–", scored, held(scored))
-    final: dict[str, Array] = {}
-    for name, parts in fits:
-        made: dict[str, Array] = {}
-        for lungs, own in parts:
-            for step, mean in steps(scored.breaths.take(own), scored.known.take(own), lungs, scored.length).items():
-                made.setdefault(step, np.zeros_like(scored.truth))[own] = mean
-        for step in ("free run", "breath effects", "process", "exact sums", "bounds"):
-            _line(step, name, scored, made[step])
-        final = made
-    inside = [
-        np.mean((np.abs(scored.truth - final["bounds"]) <= k * final["sd"])[scored.open & part])
-        for part in (scored.anchored, ~scored.anchored)
-        for k in (1, 2)
-    ]
-    print("\nErrors within 1 and 2 sd: with an anchor {:.2f}, {:.2f}; without {:.2f}, {:.2f}".format(*inside))
-    return final
-
-
-def steps(breaths: Recorded, known: Known, lungs: SessionLungs, length: int) -> dict[str, Array]:
-    """Estimate N breaths by ever more of the model: means (N, T), cmH2O, and the sd of the last."""
-    rows, index = Inspirations.of(breaths, known.pressure), lungs.places(breaths)
-    parts = [smooth_member(rows, index, member) for member in lungs.members]
-    smoothed = average(parts, [member.kind for member in lungs.members], ~np.isnan(rows.known))
-    summed = smoothed.mean.copy()
-    for i, one in enumerate(controlled(breaths, known, rows)):
-        if one is not None:
-            summed[i], _ = condition_on_sums(one, smoothed.mean[i], smoothed.cov[i])
-    posterior = smooth(breaths, known, lungs)
-    means = {
-        "free run": smoothed.free,
-        "breath effects": smoothed.run.pressure,
-        "process": smoothed.mean,
-        "exact sums": summed,
-        "bounds": posterior.mean[:, :length],
-        "sd": posterior.sd[:, :length],
-    }
-    return {name: np.minimum(_padded(mean, length), SATURATED) for name, mean in means.items()}
-
-
-def _padded(values: Array, length: int) -> Array:
-    """Add columns of zeros, where the longest breath of a part is shorter than that of all."""
-    return np.pad(values, ((0, 0), (0, length - values.shape[1])))
-
-
-def held(scored: Scored) -> Array:
-    """Interpolate between exact rows, hold the last, and the mean of all exact rows where a breath has none."""
-    rows, everywhere = np.arange(scored.length), float(np.nanmean(scored.known.pressure))
-    out = np.full(scored.truth.shape, everywhere)
-    for i, exact in enumerate(scored.exact):
-        if exact.any():
-            out[i] = np.interp(rows, rows[exact], scored.known.pressure[i, : scored.length][exact])
-    return out
-
-
-def interval(error: Array, rows: Mask) -> str:
-    """Return the mean of an error (N, T) over rows (N, T), and its interval over breaths."""
-    total, count = np.where(rows, error, 0.0).sum(axis=1), rows.sum(axis=1)
-    total, count = total[count > 0], count[count > 0]
-    if not len(count):
-        return "–"
-    drawn = np.random.default_rng(0).integers(0, len(count), (DRAWS, len(count)))
-    low, high = np.quantile(total[drawn].sum(axis=1) / count[drawn].sum(axis=1), (0.025, 0.975))
-    return f"{total.sum() / count.sum():.3f} ({low:.2f}–{high:.2f})"
-
-
-def _line(step: str, name: str, scored: Scored, mean: Array) -> None:
-    error = np.abs(scored.truth - mean)
-    median = f"{np.median(error[scored.open]):.3f}"
-    parts = [interval(error, scored.open & part) for part in (scored.anchored, ~scored.anchored)]
-    print(f"| {step} | {name} | {interval(error, scored.open)} | {median} | {parts[0]} | {parts[1]} |", flush=True)
-
-
-def classes(scored: Scored, final: dict[str, Array]) -> None:
+def classes(scored: Scored, final: dict[str, Array], found: Predicted | None) -> None:
     """Print errors by class of open row, as shared by all pages on open rows."""
-    error, hold = np.abs(scored.truth - final["bounds"]), np.abs(scored.truth - held(scored))
-    print("\n| class of open row | rows | hold | smoother |\n|---|---|---|---|")
+    means = {"hold": held(scored), "smoother": final["bounds"]}
+    if found is not None:
+        last = [name for name in READERS if name in found.by_kind][-1]
+        means[last] = scored.by_breath(found.by_kind[last])
+    print(f"| class of open row | rows | {' | '.join(means)} |\n|---|---|{'---|' * len(means)}")
     for name, rows in classes_of(scored).items():
         if rows.any():
-            print(f"| {name} | {int(rows.sum())} | {hold[rows].mean():.2f} | {interval(error, rows)} |")
+            cells = [interval(np.abs(scored.truth - mean), rows) for mean in means.values()]
+            print(f"| {name} | {int(rows.sum())} | {' | '.join(cells)} |")
 
 
 def classes_of(scored: Scored) -> dict[str, Mask]:
@@ -230,7 +188,7 @@ def classes_of(scored: Scored) -> dict[str, Mask]:
     }
 
 
-def _gap(rows: Mask) -> NDArray[np.int64]:
+def _gap(rows: Mask) -> np.ndarray:
     """Return the length (N, T) of the run of True that each row is in; 0 where it is False."""
     out = np.zeros(rows.shape, np.int64)
     for i, row in enumerate(rows):
@@ -242,7 +200,7 @@ def _gap(rows: Mask) -> NDArray[np.int64]:
 
 def over_pressure(scored: Scored, final: dict[str, Array]) -> None:
     """Print bias and error of free run (all rows) and smoother (open rows), by the pressure that they say."""
-    print("\n| pressure as estimated, cmH2O | free run, all rows: bias | error | smoother, open rows: bias | error |")
+    print("| pressure as estimated, cmH2O | free run, all rows: bias | error | smoother, open rows: bias | error |")
     print("|---|---|---|---|---|")
     unsaturated = scored.inspired & (scored.truth < SATURATED)
     for low, high in pairwise(BINS):
@@ -260,7 +218,7 @@ def sessions(scored: Scored) -> None:
     """Print the embedded lungs of all sessions, and the error of their free runs on labelled breaths."""
     lungs = embedded()
     index = lungs.places(scored.breaths)
-    free = steps(scored.breaths, scored.known, lungs, scored.length)["free run"]
+    free = steps(scored, lungs)["free run"]
     error = np.where(scored.inspired, np.abs(scored.truth - free), np.nan)
     head = (
         "R, C",
@@ -272,7 +230,7 @@ def sessions(scored: Scored) -> None:
         "L/s at 20 %",
         "breaths",
     )
-    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     vectors = np.mean([member.vectors for member in lungs.members], axis=0)
     slopes = np.exp(vectors[:, PLACE["slope_0"] :])
     flow = slopes[:, :8] @ np.diff((0.0, 1.0, 2.0, 3.5, 5.0, 7.5, 10.0, 15.0, 20.0))
@@ -293,7 +251,7 @@ def masked_rows(scored: Scored) -> None:
     posterior = smooth(scored.breaths, scored.known.hide(hidden), embedded())
     error = np.abs(scored.truth - posterior.mean[:, : scored.length])
     rows = hidden[:, : scored.length] & scored.inspired
-    print(f"\nOpen rows of another breath, drawn at random ({int(rows.sum())} rows): {interval(error, rows)}")
+    print(f"Open rows of another breath, drawn at random ({int(rows.sum())} rows): {interval(error, rows)}")
 
 
 def steps_ahead(scored: Scored) -> None:
@@ -304,7 +262,7 @@ def steps_ahead(scored: Scored) -> None:
     groups: list[tuple[str, Callable[[], Mask]]] = [("all", lambda: scored.inspired)]
     groups += [(f"R = {r}", lambda r=r: scored.inspired & (scored.breaths.r == r)[:, None]) for r in (5, 20, 50)]
     groups += [("valve shut", lambda: scored.inspired & shut), ("valve open", lambda: scored.inspired & ~shut)]
-    print(f"\n| rows ahead | {' | '.join(name for name, _ in groups)} |\n|---|{'---|' * len(groups)}")
+    print(f"| rows ahead | {' | '.join(name for name, _ in groups)} |\n|---|{'---|' * len(groups)}")
     first = replace(embedded(), members=embedded().members[:1])
     for ahead in AHEAD:
         error = np.full(scored.truth.shape, np.nan)

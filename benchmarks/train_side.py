@@ -128,6 +128,7 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
         y=torch.from_numpy(y[:, : task.kept, None].copy()).to(device),
         weight=counted.float(),
         scored=counted.bool(),
+        absent={},
         hidden=torch.full((FEATURES,), math.nan, device=device),
         codes=1,
         absent={},

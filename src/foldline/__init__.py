@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from foldline.api.audit import Audit, audit
     from foldline.api.blend import BlendRun, blend
     from foldline.api.decode import Decoded, decode
+    from foldline.api.estimate import Estimated, estimate
     from foldline.api.live import live
     from foldline.api.load import load
     from foldline.api.page import Page
@@ -41,6 +42,7 @@ _PLACES = {  # name -> module that has it
     **dict.fromkeys(("study", "Study"), "foldline.api.study"),
     **dict.fromkeys(("audit", "Audit"), "foldline.api.audit"),
     **dict.fromkeys(("decode", "Decoded"), "foldline.api.decode"),
+    **dict.fromkeys(("estimate", "Estimated"), "foldline.api.estimate"),
     **dict.fromkeys(("simulate", "Simulated"), "foldline.api.simulate"),
     **dict.fromkeys(("Run", "Scored"), "foldline.api.results"),
     "Page": "foldline.api.page",
@@ -55,6 +57,7 @@ __all__ = [
     "BlendRun",
     "Decoded",
     "Error",
+    "Estimated",
     "Page",
     "Predictor",
     "Run",
@@ -66,6 +69,7 @@ __all__ = [
     "audit",
     "blend",
     "decode",
+    "estimate",
     "live",
     "load",
     "simulate",

@@ -22,20 +22,20 @@ from numpy.typing import NDArray
 
 from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
-from ventilator.decoder import OpenGaps
 from ventilator.decoder.law import KINDS
 from ventilator.estimation import (
     CHANNELS,
-    Known,
     SessionLungs,
     decoded_with_gaps,
     embedded,
     fit_lungs,
+    fit_spread,
     matched,
     parameters,
     smooth,
 )
-from ventilator.estimation.file_estimation import checked
+from ventilator.estimation.frame_estimation import checked
+from ventilator.estimation.known import DecodedBreaths, Known, joined_arrays
 from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
@@ -44,7 +44,15 @@ from ventilator.rig import Rig
 Rows = Mapping[str, NDArray[Any]]
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = (
+    "__init__.py",
+    "embed.py",
+    "embed_spread.py",
+    "file_estimation.py",
+    "frame_estimation.py",
+    "matched.py",
+    "ranked.py",
+)
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -83,12 +91,7 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
     places_of((), breaths)  # refuses settings of R and C that no lung is known for
-    breaths, known, places, gaps = decoded_with_gaps(frame, progress)
-    parts: dict[str, Recorded | Known | OpenGaps] = {"breaths": breaths, "known": known, "gaps": gaps}
-    arrays = {
-        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
-    }
-    return {**arrays, PLACES: places}
+    return decoded_with_gaps(frame, progress).to_arrays()
 
 
 def exact(rows: Rows) -> Array:
@@ -113,17 +116,31 @@ def decoded(rows: Rows) -> pl.DataFrame:
 
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
-    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
-    breaths = [_of(rows)[0] for rows, _ in parts]
+    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere; labels calibrate the sd."""
+    pairs = [breaths_of(rows) for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
-    names = [field.name for field in fields(Recorded)]
-    whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
-    return fit_lungs(whole, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    breaths = joined_arrays([breaths for breaths, _ in pairs])
+    lungs = fit_lungs(breaths, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    return fit_spread(lungs, breaths, joined_arrays([known for _, known in pairs]), pressure)
 
 
 def read(text: str) -> SessionLungs:
     """Read lungs that were written by their `to_json`."""
     return SessionLungs.from_json(text)
+
+
+def masked(rows: Rows, random: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Hide exact rows: those of a breath stay exact where a drawn breath's of the same frame are.
+
+    A breath of which nothing is left has no controller either, as one in which nothing was decoded.
+    """
+    breaths, known = breaths_of(rows)
+    inspired = breaths.u_out == 0
+    told = ~np.isnan(known.pressure)
+    drawn = random.integers(0, len(known), len(known))
+    left = known.hide(inspired & inspired[drawn] & ~told[drawn])
+    left = left.forget(~(inspired & ~np.isnan(left.pressure)).any(axis=1))
+    return {**rows, **{f"known.{field.name}": getattr(left, field.name) for field in fields(Known)}}
 
 
 def embedded_lungs() -> SessionLungs:
@@ -151,7 +168,7 @@ def simulated_by() -> list[Path]:
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     """Estimate every row."""
-    breaths, known = _of(rows)
+    breaths, known = breaths_of(rows)
     found = smooth(breaths, known, lungs)
     return Estimate(
         mean=_flat(_held(found.mean), rows),
@@ -169,14 +186,14 @@ def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
         mean: (R,) cmH2O, estimates.
         sd: (R,) cmH2O, their standard deviations.
     """
-    gaps = OpenGaps(**{field.name: rows[f"gaps.{field.name}"] for field in fields(OpenGaps)})
+    gaps = DecodedBreaths.of_arrays(rows).gaps
     return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
 
 
-def _of(rows: Rows) -> tuple[Recorded, Known]:
+def breaths_of(rows: Rows) -> tuple[Recorded, Known]:
     """Return the breaths and what is known of them."""
-    breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
-    return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
+    breaths, known, *_ = DecodedBreaths.of_arrays(rows)
+    return breaths, known
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:

@@ -28,6 +28,7 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], list[str]]] = {  # a mistake
     "ablate": (["rides"], {}, ["rides"]),
     "study": (["rides"], {"study": {"parameters": 5}}, ["rides", "study.parameters=5"]),
     "decode": (["nowhere.csv", "out.csv"], {}, ["nowhere.csv", "out.csv"]),
+    "estimate": (["nowhere.csv", "out.csv"], {}, ["nowhere.csv", "out.csv"]),
     "simulate": (["out"], {"breaths": -1}, ["out", "breaths=-1"]),
 }
 

@@ -16,6 +16,7 @@ from foldline.evidence import audit
 from foldline.evidence.audit.audit_check import AuditCheck, CheckResult
 from foldline.evidence.study import step_cost
 from ventilator.decoder import file_decoding
+from ventilator.estimation import file_estimation
 
 TREES = {"model": [{"name": "lightgbm", "rounds": 5, "min_data_in_leaf": 2}]}  # cells that take milliseconds
 
@@ -101,6 +102,25 @@ def test_a_simulation(home: Path, tmp_path: Path) -> None:
     assert fl.simulate("breaths", breaths=1, test_breaths=1, force=True, quiet=True).truth is None
     with pytest.raises(fl.Error, match="must be new or hold no CSV file"):
         fl.simulate("breaths", quiet=True)
+
+
+def test_estimated_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fl.simulate("breaths", breaths=1, test_breaths=2, quiet=True)
+    kinds = ["ranked", "chain", "chain"]
+    rows = pl.DataFrame({"id": [3, 5, 7], "pressure": [6.1, 7.2, 8.3], "sd": [0.1, 0.0, 0.0], "kind": kinds})
+    given: list[object] = []
+
+    def estimate_file(source: Path, out: Path, *, labels: Path | None, progress: object) -> pl.DataFrame:
+        given.append((source, out, labels))
+        return rows
+
+    monkeypatch.setattr(file_estimation, "estimate_file", estimate_file)  # the real one compiles
+    found = fl.estimate("breaths/test.csv", "all.csv", labels="breaths/train.csv", quiet=True)
+    assert given == [(Path("breaths/test.csv"), Path("all.csv"), Path("breaths/train.csv"))]
+    assert found.rows.equals(rows) and found.kinds.rows() == [("chain", 2), ("ranked", 1)]
+    assert found.path == Path("all.csv") and found.warnings == ()
+    fl.estimate("breaths/test.csv", "all.csv", quiet=True)
+    assert given[-1] == (Path("breaths/test.csv"), Path("all.csv"), None)
 
 
 def test_decoded_rows(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

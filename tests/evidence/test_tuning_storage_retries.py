@@ -131,9 +131,7 @@ def test_a_shared_folder_that_is_unmounted_for_a_while(tmp_path: Path, monkeypat
     assert not shared.exists(), "something was made where the folder is mounted"
 
 
-def test_a_databases_password_is_not_shown(
-    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_databases_password_is_not_shown(tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     gone = InMemoryStorage()
     monkeypatch.setattr(gone, "get_all_studies", fails_with(OperationalError("select 1", {}, OSError("refused"))))
     monkeypatch.setattr(optuna_storage, "_database", lambda url: gone)
@@ -143,7 +141,9 @@ def test_a_databases_password_is_not_shown(
     assert "secret" not in str(told.value)
 
 
-def test_an_error_that_another_one_led_to(slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_another_one_led_to(
+    slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Optuna goes on after a lost connection with another query, and SQLAlchemy refuses that one."""
     try:
         try:
@@ -166,6 +166,7 @@ def fails_with(error: Exception) -> Callable[..., Any]:
         raise StorageInternalError("during the commit") from error
 
     return call
+
 
 def test_other_errors_and_interrupts_are_not_waited_out(
     slept: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +17,7 @@ import tiny
 import toy_estimator
 from lab import plan_inputs
 from toy_estimator import Estimate
+from training_spy import TrainingData, training_data
 
 from foldline.cli.main import main
 from foldline.core import files
@@ -26,9 +29,12 @@ from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
 from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
 from foldline.fit import boosting_cell, pretraining
+from foldline.models.systems.lightgbm import LightGBM
 from foldline.models.systems.smoother import Smoother
 from foldline.run import cell_stores, estimator_channels, planning
 from foldline.run.cells import Cell
+
+__all__ = ["training_data"]  # the fixture
 
 
 @pytest.fixture
@@ -62,7 +68,7 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     record = json.loads((latest / "experiment.json").read_text())
     rows = dict(record["scores"])
     assert list(rows) == ["smoother", "lightgbm", "hybrid", "blend (mean)", "exact rows in place"]
-    assert rows["blend (mean)"] == rows["exact rows in place"]  # members have never had others
+    assert rows["blend (mean)"] == pytest.approx(rows["exact rows in place"], rel=1e-12)  # members never had others
     stored = stored_experiment.read("rides")
     cells = {cell.model.label: cell for cell in stored.plan if cell.fold == 0}
     store = _check_stored_predictions(cells, home)
@@ -75,6 +81,7 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert rows["hybrid"][0] == pytest.approx(np.abs(predicted - truth[held])[scored].mean())
     page = (latest / "report.html").read_text()
     assert "Open rows" in page and "third" in page and "even" in page and "estimated" in page
+    _check_calibration(page)
     submitted = pl.read_csv(latest / "submission.csv")["speed"].to_numpy()
     decoded = np.arange(len(submitted)) % 10 % toy_estimator.EVERY == 0
     expected = tiny.rides(501, 4, 10, 1)["speed"].to_numpy()
@@ -92,6 +99,18 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def _check_calibration(page: str) -> None:
+    """The estimator's deviation is shown as modelled, 1, and calibrated, 0.5; every ride has an exact step."""
+    rows = re.findall(r"<tr><td>smoother</td><td[^>]*>(as modelled|calibrated)</td>(.*?)</tr>", page)
+    shown = {when: re.findall(r"<td[^>]*>(.*?)</td>", cells) for when, cells in rows}
+    ratios = [float(shown[when][-1].split()[0]) for when in ("as modelled", "calibrated")]
+    assert shown["calibrated"][0] == "with an exact row" and ratios[1] == pytest.approx(2 * ratios[0], abs=0.01)
+    within = [float(shown[when][place].split()[0]) for when in ("as modelled", "calibrated") for place in (2, 3)]
+    assert within[0] == within[3]  # one modelled deviation is two calibrated ones
+    assert within[0] <= within[1] and within[2] <= within[3] <= 1
+    assert "smoother: one and two deviations" in page and page.count("<b>worst</b>") == 2  # there, and among examples
 
 
 def test_each_table_is_estimated_once_by_each_cell(
@@ -221,7 +240,8 @@ def _check_stored_predictions(cells: dict[str, Cell], home: Path) -> Store:
 
 
 def test_labels_of_the_held_out_fold_reach_no_cell_of_it(toys: Path, home: Path) -> None:
-    tiny.run("train", "rides")
+    copies = ("model.1.masked_copies=1", "model.2.masked_copies=1")  # of these, too
+    tiny.run("train", "rides", *copies)
     before = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
     held = set(np.load(before["smoother"].folder / "held_out.npy").tolist())
     kept = {name: _fitted(cell) for name, cell in before.items()}
@@ -230,7 +250,7 @@ def test_labels_of_the_held_out_fold_reach_no_cell_of_it(toys: Path, home: Path)
     train = tiny.frames()["train"]
     moved = pl.col("ride").is_in(rides)  # exact rows, too: the decoder reads inputs, and nothing else may tell them
     train.with_columns(speed=pl.when(moved).then(99.0).otherwise("speed")).write_csv(toys / "train.csv")
-    tiny.run("train", "rides")
+    tiny.run("train", "rides", *copies)
     after = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
     assert after["smoother"].key != before["smoother"].key
     for name, cell in after.items():
@@ -285,9 +305,55 @@ def test_matched_simulations_have_channels_that_saw_no_label_and_all_folds_share
     assert table["rig"] == "matched"
 
 
+def test_masked_copies_are_learned_from_beside_the_series_and_count_as_much(
+    toys: Path, home: Path, training_data: dict[tuple[str, str], TrainingData]
+) -> None:
+    tiny.run("train", "rides", "model.1.masked_copies=2", "model.2.masked_copies=2")
+    cells = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
+    plain = planned()
+    for name in ("lightgbm", "hybrid"):
+        assert cells[name].depends["masked_copies"] == 2 and "masked_copies" not in plain[name].depends
+    assert cells["smoother"].key == plain["smoother"].key
+    own, *copies = training_data[str(home), cells["hybrid"].key].labelled_sets
+    held = np.load(cells["hybrid"].folder / "held_out.npy")
+    assert len(copies) == 2 and not set(held) & set(copies[0].series)
+    for number, copy in enumerate(copies):
+        assert copy.store.given is not None and own.store.given is not None
+        hidden = np.arange(len(own.store.given)) % 2 == number
+        np.testing.assert_array_equal(copy.store.given, own.store.given & ~hidden)
+        learned = copy.weight > 0
+        assert set(copy.weight[learned]) == {0.5} and learned.sum() > (own.weight > 0).sum()
+        np.testing.assert_array_equal(learned, copy.store.scored[copy.store.answers(copy.series)])
+
+
+def test_trees_learn_from_copies_by_their_weight(toys: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def fit(self: LightGBM, x: np.ndarray, y: np.ndarray, *rest: object, **more: Any) -> None:
+        seen.append((x, y, more["weight"]))
+        real(self, x, y, *rest, **more)
+
+    real = LightGBM.fit
+    monkeypatch.setattr(LightGBM, "fit", fit)
+    words = ["train", "rides", "executor.kind=serial"]
+    tiny.run(*words, "model.1.masked_copies=2")
+    (x, y, weight), *_ = seen
+    assert len(x) == len(y) == len(weight) and set(weight) == {1.0, 0.5}
+    whole, halves = (weight == 1.0).sum(), (weight == 0.5).sum()
+    assert halves > 2 * whole  # copies leave more open than the series
+    known = x[:, -5]  # its own target, NaN where it is wanted
+    assert np.isnan(known).all()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ("model.0.masked_copies=2", "or give channels_from"),
+        ("model.2.masked_copies=-1", "must be a number of copies"),
+        (
+            "model.2={name = 'hybrid', channels_from = 'smoother', masked_copies = 1, train = {watch = {share = 0.2}}}",
+            "set train.watch.share = 0",
+        ),
         ("model.2.pretrain={source = 'other', rig = 'matched'}", 'is for source = "simulate"'),
         ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
         ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),

@@ -171,7 +171,9 @@ def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
 def fake(device: str = "cpu", threads: int = 1, key: str = "fake", trees: bool = False) -> Any:
     """As much of a job as the planning of workers looks at. trees: they are no network."""
     model = SimpleNamespace(
-        train=SimpleNamespace(device_used=device, threads=threads), on_gpu=device != "cpu" and not trees
+        train=SimpleNamespace(device_used=device, threads=threads, processes=1),
+        on_gpu=device != "cpu" and not trees,
+        processes=1,
     )
     return FakeJob(SimpleNamespace(model=model, name="fake", before=()), key)
 

@@ -296,7 +296,7 @@ def test_a_series_has_its_probabilities_and_its_true_class(trained_songs: Train)
 
 def test_the_input_of_a_series_is_drawn_whole(trained_songs: Train) -> None:
     found = trained_songs(Songs("binary", test_series=3))
-    shown, time = examples_section._window(found.data, 2)
+    shown, time = examples_section.window(found.data, 2)
     assert (shown.start, shown.stop) == (16, 22) and time.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
 
 

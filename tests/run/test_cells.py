@@ -91,6 +91,7 @@ def test_moved_data_trains_nothing(trained: Path, tmp_path: Path) -> None:
             ["hybrid", "lightgbm"],
             "hybrid, lightgbm: differ from the nearest finished cell in train.threads",
         ),
+        ("train.processes=2", ["hybrid"], "in train.processes"),
         ("model.0.width=6", ["hybrid"], "in model.params.blocks, model.params.width"),
         ("model.1.rounds=6", ["lightgbm"], "in model.params.rounds"),
         ("data.metric=rmse", ["hybrid", "lightgbm"], "in model.params.objective"),  # its loss becomes theirs

@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray_faults
 import tiny
 from lab import EVERYTHING_WORDS
 from test_cells import weights_of
 from test_kill import Run
 
+from benchmarks.fault_injection import ray_faults
 from foldline.cli.main import main
 from foldline.run.executor_config import ExecutorConfig
-from foldline.run.on_ray import nodes, session
+from foldline.run.on_ray import nodes, parcels, session
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -89,15 +90,45 @@ def test_training_and_infer_leave_the_bytes_that_they_leave_serially(
     assert capfd.readouterr().err.count("error") == 0
 
 
+def test_nodes_that_share_no_folder_get_what_cells_read_and_send_what_they_leave(
+    cluster: Any, whole: Path, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both nodes are this machine, so that they share what is theirs; a worker is killed on the way."""
+    ray_faults.instead(monkeypatch, ray_faults.kills_its_worker)
+    try:
+        tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray", "executor.data=object-store")
+        same(here, whole)
+        assert len(list((parcels.node_home(str(here)) / "runs" / "cells").iterdir())) == 5
+        assert not list((here / "runs" / "cells").glob("*/checkpoint.safetensors"))
+    finally:
+        shutil.rmtree(parcels.node_home(str(here)), ignore_errors=True)
+
+
 def test_a_node_that_lacks_something_is_named_before_anything_is_trained(
     cluster: Any, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(nodes, "code", lambda: "that of a changed checkout")
     assert main(["train", "rides", "executor.kind=ray"]) == 2
-    assert "node one has another foldline: its source differs. Every node needs" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert (
+        "has another foldline: its source differs. Every node needs" in err and "node one" in err and "node two" in err
+    )
     assert main(["train", "rides", "executor.kind=ray", "executor.cpus=64"]) == 2
-    assert "a cell asks for 64 CPUs, and no node of the cluster has that: node one has 1" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert (
+        "a cell asks for 64 CPUs, and no node of the cluster has that: " in err and "node one has 1 CPUs and 0" in err
+    )
     assert not list((here / "runs" / "cells").glob("*")) and not list((here / "runs" / "probes").glob(".ray*"))
+
+
+def test_what_is_seen_of_a_cluster(cluster: Any, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen = tiny.as_json(capfd, "cluster")
+    assert [(node["name"], node["head"], node["cpus"], node["trouble"]) for node in seen["nodes"]] == [
+        ("one", True, 1.0, ""),
+        ("two", False, 1.0, ""),
+    ]
+    assert seen["free_cpus"] == 2.0 and seen["gone"] == 0 and seen["address"] == os.environ["RAY_ADDRESS"]
+    assert not list((here / "runs" / "probes").iterdir())
 
 
 @pytest.mark.usefixtures("sigint")

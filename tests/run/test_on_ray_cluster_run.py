@@ -13,6 +13,7 @@ from lab import fake, needing
 from foldline.core.errors import UserError
 from foldline.run.on_ray import cluster_run
 from foldline.run.on_ray.nodes import Expected, Needs
+from foldline.run.on_ray.worker import Ended
 
 LOST = ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "OutOfMemoryError", "ObjectLostError")
 ONE_CORE = {"Alive": True, "Resources": {"CPU": 1.0}}
@@ -31,7 +32,7 @@ class FakeRay:
         """The class of all of Ray's errors."""
 
     def remote(self, what: Any) -> Any:
-        def begin(job: Any, _: Any) -> tuple[str, Any]:
+        def begin(job: Any, *_: Any) -> tuple[str, Any]:
             self.given.append(job.key)
             self.mail += [(job.key, "start", {}), (job.key, "progress", {"done": 1, "of": 2}), (job.key, "done", {})]
             return job.key, self.script[job.key].pop(0)
@@ -77,7 +78,7 @@ def no_mailbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(jobs: list[Any], ray: FakeRay, seen: list[tuple[str, str]], most: int = 1) -> None:
     """Run jobs on a fake cluster."""
-    expected, needs = Expected("home", "", "", "", ()), {job.key: Needs(1.0, 0.0, 0) for job in jobs}
+    expected, needs = Expected("home", "token", "", (), "", ()), {job.key: Needs(1.0, 0.0, 0) for job in jobs}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "ray", ray)
         on_event = lambda job, kind, values: seen.append((job.key, kind))  # noqa: E731
@@ -86,7 +87,7 @@ def run(jobs: list[Any], ray: FakeRay, seen: list[tuple[str, str]], most: int = 
 
 
 def test_cells_begin_in_order_and_their_events_come_before_their_end(seen: list[tuple[str, str]]) -> None:
-    ray = FakeRay({key: [("done", None)] for key in "abc"})
+    ray = FakeRay({key: [Ended("done")] for key in "abc"})
     run([needing("c", "a", "b"), needing("a"), needing("b")], ray, seen)
     assert ray.given == ["a", "b", "c"]
     assert seen == [(key, kind) for key in "abc" for kind in ("start", "progress", "done")]
@@ -94,8 +95,8 @@ def test_cells_begin_in_order_and_their_events_come_before_their_end(seen: list[
 
 @pytest.mark.parametrize("kind", LOST)
 def test_a_lost_cell_is_given_out_again_before_the_others(kind: str, seen: list[tuple[str, str]]) -> None:
-    ray = FakeRay({"a": [], "b": [("done", None)]})
-    ray.script["a"] = [getattr(ray.exceptions, kind)("gone"), ("stopped", None), ("done", None)]
+    ray = FakeRay({"a": [], "b": [Ended("done")]})
+    ray.script["a"] = [getattr(ray.exceptions, kind)("gone"), Ended("stopped"), Ended("done")]
     run([fake(key="a"), fake(key="b")], ray, seen)
     assert ray.given == ["a", "a", "a", "b"]
     assert [kind for key, kind in seen if key == "a" and kind in ("note", "done")] == ["note", "note", "done"]
@@ -113,15 +114,15 @@ def test_a_cell_that_is_lost_again_and_again_ends_the_run(seen: list[tuple[str, 
 def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[Any, str]]:
     """How a task ends, and what the run ends with."""
     yield {
-        "error": (("error", UserError("lower train.lr")), "lower train.lr"),
-        "unfit": (("unfit", "has another foldline"), "a node that joined later has another foldline"),
+        "error": (Ended("error", UserError("lower train.lr")), "lower train.lr"),
+        "unfit": (Ended("unfit", "has another foldline"), "a node that joined later has another foldline"),
         "ray": (FakeRay.RayError("no\nway"), "Ray could not run fake: no way"),
     }[request.param]
 
 
 def test_what_ends_a_run_takes_back_what_has_not_begun(trouble: tuple[Any, str], seen: list[tuple[str, str]]) -> None:
     how, message = trouble
-    ray = FakeRay({"a": [how], "b": [("done", None)]})
+    ray = FakeRay({"a": [how], "b": [Ended("done")]})
     with pytest.raises(UserError, match=message):
         run([fake(key="a"), fake(key="b")], ray, seen, most=2)
     assert ray.given == ["a", "b"] and ("a", "done") not in seen
@@ -130,7 +131,7 @@ def test_what_ends_a_run_takes_back_what_has_not_begun(trouble: tuple[Any, str],
 def test_a_cluster_that_has_lost_its_nodes_is_waited_for_and_then_given_up(
     seen: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray, now = FakeRay({"a": [("done", None)]}), [0.0]
+    ray, now = FakeRay({"a": [Ended("done")]}), [0.0]
 
     def wait(tasks: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
         now[0] += 30.0

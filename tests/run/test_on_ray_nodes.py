@@ -73,3 +73,12 @@ def test_a_machine_says_what_it_lacks(home: Path, tmp_path: Path) -> None:
         versions = tuple((name, "0.1" if name == "numpy" else found) for name, found in wanted.versions)
         assert nodes.trouble(replace(wanted, versions=versions)).startswith("has other packages: numpy ")
         assert nodes.trouble(replace(wanted, code="")) == "has another foldline: its source differs"
+
+
+def test_what_must_be_there_besides_is_looked_for(home: Path, tmp_path: Path) -> None:
+    metric = tmp_path / "metric.py"
+    with nodes.expected(shared=False, paths=(str(metric),)) as wanted:
+        assert not (home / "runs").exists() and not wanted.token
+        assert nodes.trouble(wanted) == f"does not see {metric}"
+        metric.touch()
+        assert nodes.trouble(wanted) == ""

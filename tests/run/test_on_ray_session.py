@@ -114,8 +114,7 @@ class NoCluster(SimpleNamespace):
 
 def test_where_no_cluster_answers_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
-    errors = SimpleNamespace(RayError=type("RayError", (Exception,), {}))
-    fake = NoCluster(exceptions=errors, shutdown=lambda: ended.append("shutdown"))
+    fake = NoCluster(shutdown=lambda: ended.append("shutdown"))
     monkeypatch.setitem(sys.modules, "ray", fake)
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     with (

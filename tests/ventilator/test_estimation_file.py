@@ -1,5 +1,7 @@
 """Estimating a file: every row of inspiration in order, exact rows exact, faults refused."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 
 from foldline.cli.main import main
 from ventilator.decoder import decode
-from ventilator.estimation import SessionLungs, embedded, file_estimation
-from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file
+from ventilator.estimation import SessionLungs, embedded, file_estimation, frame_estimation
+from ventilator.estimation.file_estimation import estimate_file
+from ventilator.estimation.frame_estimation import COLUMNS, estimate
 from ventilator.measure import Recorded
 from ventilator.simulator import frame, simulate
 
@@ -46,7 +49,7 @@ def test_ranked_rows_are_marked_and_replace_the_estimate(
         in_order = table.sort("breath_id", "time_step")["id"].to_numpy().reshape(mean.shape)
         return np.where(in_order == one["id"], 12.25, np.nan)
 
-    monkeypatch.setattr(file_estimation, "ranked", settle)
+    monkeypatch.setattr(frame_estimation, "ranked", settle)
     changed = estimate(table.drop("pressure"))
     row = changed.filter(id=one["id"]).row(0, named=True)
     assert (row["kind"], row["pressure"]) == ("ranked", 12.25)
@@ -125,6 +128,80 @@ def test_a_file_is_written_and_another_is_not_overwritten(
     assert done == [(24, 24)]
     with pytest.raises(ValueError, match="no file of estimates"):
         estimate_file(source, source)
+
+
+@pytest.mark.parametrize(("suffix", "labelled", "calls"), [(".csv", False, 6), (".parquet", True, 10)])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, labelled: bool, calls: int
+) -> None:
+    """Killed at each step, one after the other: each chunk is decoded once more at most, and no lungs fitted twice."""
+    source, whole, out = (tmp_path / name for name in ("in.csv", f"whole{suffix}", f"out{suffix}"))
+    table.write_csv(source)
+    labels, fits = source if labelled else None, list[int]()
+
+    def fit(breaths: Recorded, pressure: np.ndarray, *, provenance: str) -> SessionLungs:
+        fits.append(len(breaths))
+        return replace(embedded(), provenance=provenance)
+
+    def killed_at(step: str) -> None:
+        work, seen = getattr(file_estimation, step), list[int]()
+
+        def dies(*of: object) -> object:
+            seen.append(1)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return work(*of)
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(file_estimation, step, dies)
+            estimate_file(source, out, labels=labels, chunk_breaths=5)
+
+    monkeypatch.setattr(file_estimation, "fit_lungs", fit)
+    estimate_file(source, whole, labels=labels, chunk_breaths=5)
+    decodings = counted(monkeypatch)
+    killed_at("decoded_chunk")
+    killed_at("estimated")
+    assert not out.exists() and len(list(tmp_path.glob(".*.parts"))) == 1
+    estimate_file(source, out, labels=labels, chunk_breaths=5)
+    assert out.read_bytes() == whole.read_bytes() and list(tmp_path.glob(".*")) == []
+    assert len(decodings) == calls and len(fits) == (2 if labelled else 0)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the chunks that are decoded from now on."""
+    work, seen = file_estimation.decoded_chunk, list[int]()
+
+    def decode_one(chunk: pl.DataFrame) -> object:
+        seen.append(len(chunk))
+        return work(chunk)
+
+    monkeypatch.setattr(file_estimation, "decoded_chunk", decode_one)
+    return seen
+
+
+def test_other_labels_start_anew_and_a_refused_file_leaves_nothing(
+    table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    table.write_csv(source)
+
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(file_estimation, "fit_lungs", dies)
+        estimate_file(source, out, labels=source)
+    (first,) = tmp_path.glob(".*.parts")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(file_estimation, "estimated", dies)
+        estimate_file(source, out)
+    (second,) = tmp_path.glob(".*.parts")
+    assert first.name != second.name
+    shutil.rmtree(second)
+    table.drop("pressure").write_csv(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="has no column pressure"):
+        estimate_file(source, out, labels=tmp_path / "none.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "none.csv"]
 
 
 def test_the_verb_writes_the_file(table: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

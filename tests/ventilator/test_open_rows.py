@@ -57,6 +57,31 @@ def test_the_pressure_of_the_frame_is_not_looked_at(frame: pl.DataFrame, rows: d
         np.testing.assert_array_equal(values, other[name], err_msg=name)
 
 
+def test_masked_rows_are_fewer_and_lie_as_those_of_another_breath(rows: dict[str, Any]) -> None:
+    kept = {name: values.copy() for name, values in rows.items()}
+    left = open_rows.masked(rows, np.random.default_rng(3))
+    before, after = (~np.isnan(each["known.pressure"]) for each in (rows, left))
+    inspired = rows["breaths.u_out"] == 0
+    assert after.sum() < before.sum() and not (after & ~before).any()
+    drawn = np.random.default_rng(3).integers(0, COUNT, COUNT)
+    np.testing.assert_array_equal(after, before & (before[drawn] | ~(inspired & inspired[drawn])))
+    assert np.isnan(left["known.integral"][before & ~after]).all()
+    for name, values in kept.items():
+        np.testing.assert_array_equal(values, rows[name], err_msg=name)  # what was prepared stays as it is
+    found = open_rows.estimated(left, embedded())
+    np.testing.assert_array_equal(found.exact, ~np.isnan(open_rows.exact(left)))
+    assert np.isfinite(found.channels).all()
+
+
+def test_a_breath_of_which_nothing_is_left_has_no_controller(rows: dict[str, Any]) -> None:
+    bare = {**rows, "known.pressure": rows["known.pressure"].copy()}
+    bare["known.pressure"][1:] = np.nan  # so that nearly all draw a breath without any exact row
+    left = open_rows.masked(bare, np.random.default_rng(0))
+    nothing = ~(~np.isnan(left["known.pressure"]) & (rows["breaths.u_out"] == 0)).any(axis=1)
+    assert nothing.sum() >= COUNT - 1 and np.isnan(left["known.kt"][nothing]).all()
+    assert (left["known.clip"][nothing] == 0).all() and np.isnan(left["known.bump"][nothing]).all()
+
+
 def test_an_estimate_is_exact_where_rows_are_and_follows_their_order(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
     found, exact = open_rows.estimated(rows, embedded()), open_rows.exact(rows)
     assert found.channels.shape == (frame.height, len(CHANNELS)) and open_rows.names() == CHANNELS

@@ -7,5 +7,5 @@
 - train.py, train_targets.py, trained.py: `train`, of several targets, of one
 - blend.py, blend_targets.py, blended.py: `blend`, of several targets, of one; joined.py: how targets become one result
 - load.py: a trained experiment that answers at once; live.py: the page that shows one while it trains
-- ablate.py, tune.py, study.py, audit.py, decode.py, simulate.py: one file a verb, each with what it returns
+- ablate.py, tune.py, study.py, audit.py, decode.py, estimate.py, simulate.py: one file a verb, with what it returns
 """

@@ -26,7 +26,13 @@ WRITING_RUNS = (
     "bundle",
     "bench",
 )
-READING_RUNS = ("board", "track", "score", "doctor")  # `live` may run for days: it takes it that things go away
+READING_RUNS = (
+    "board",
+    "track",
+    "score",
+    "doctor",
+    "cluster",
+)  # `live` may run for days: it takes it that things go away
 ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
 WAITS_FOR_CLEAN = "`clean` deletes something under runs/: this goes on when it is done"
 OLD_S = 600.0  # writing one takes less than a second: an older one was left by a kill

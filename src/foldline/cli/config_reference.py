@@ -85,6 +85,7 @@ One table a model, each trained on every fold with every seed. Besides the model
 | `teacher` | table | left out | labels of test series that it is trained on, too |
 | `pretrain` | table | left out | series that it is trained on first |
 | `channels_from` | text | left out | label of an estimator of open rows: it learns what that leaves by its channels |
+| `masked_copies` | whole number | `0` | with channels_from: copies of its series, fewer rows exact, to learn from |
 """
 
 

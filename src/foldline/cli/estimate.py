@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldline.api.decode import inputs
+from foldline.api import estimate as estimation
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
@@ -14,25 +14,14 @@ USAGE = "./run.sh estimate test.csv estimates.csv [labels=train.csv]"
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write id,pressure,sd,kind for every row of inspiration."""
-    from ventilator.decoder.digits import lost_digits
-    from ventilator.estimation.file_estimation import ESTIMATED, estimate_file
+    from ventilator.estimation.frame_estimation import ESTIMATED
 
     if len(arguments.words) != 2:
         raise UserError(f"`estimate` needs a file to read and a file to write: {USAGE}")
     source, out = (Path(word) for word in arguments.words)
     labels = _labels(arguments.overrides)
-    if lost := lost_digits(inputs(source)):
-        terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
-    if labels is not None:
-        inputs(labels)
-    with terminal.bar("estimating (the first run on a machine compiles for 20 s)", "breaths") as update:
-        try:
-            rows = estimate_file(source, out, labels=labels, progress=update)
-        except (ValueError, FileNotFoundError) as error:
-            raise UserError(str(error)) from error
-    summary = rows.group_by("kind").len().sort("len", "kind", descending=[True, False])
-    counts = dict(summary.iter_rows())
-    terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in counts.items()])
+    rows, kinds = estimation.carry_out(source, out, labels, terminal)
+    counts = dict(kinds.iter_rows())
     sd = rows.filter(kind=ESTIMATED)["sd"].median()
     said = f", median sd of an estimate {sd:.2f} cmH2O" if isinstance(sd, float) else ""
     terminal.result({"out": str(out), "rows": rows.height, "kinds": counts}, f"{rows.height} rows, in {out}{said}")

@@ -13,6 +13,18 @@ blends their out-of-fold predictions, and writes a checked submission and a repo
 
 A finished cell is never trained again: run the same command after a Ctrl-C and it goes on."""
 
+DDP = """\
+`train` with N processes for each network: every batch is split over them, so that one large model is trained on several
+GPUs (or, with train.device=cpu, on several processors). It is `train CONFIG train.processes=N` under PyTorch's
+torchrun. The loss is that of one process; docs/how-to/multi-gpu.md says what differs.
+
+  ./run.sh ddp --processes 4 CONFIG                    on four GPUs of this machine
+  ./run.sh ddp --processes 4 --nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29400 CONFIG
+                                                       the same on each of two machines that share runs/
+
+All but --processes, which torchrun calls --nproc-per-node, are torchrun's own options. Run the same command after a
+Ctrl-C and it goes on."""
+
 TUNE = """\
 Searches for better values of any key of a config, by Optuna: the file names the config it starts from, what may vary,
 and which folds and seeds the search may see. The final check is made where it has not looked, paired with the config it
@@ -192,13 +204,15 @@ Inside the pipeline `post.decode = true` puts exact rows in place of predictions
 ESTIMATE = """\
 Writes id, pressure, sd and kind for every row of inspiration (u_out = 0) of a file of the ventilator competition. What
 the decoder proves is exact (its kinds; sd 0); all other rows are "estimated": a model of the rig's lung, bent through
-the exact rows of the same breath and held to what the controller says of the others. sd is the standard deviation of
+the exact rows of the same breath and held to what the controller says of the others; "ranked" where that leaves one
+solution. sd is the standard deviation of
 the error that the model expects, in cmH2O. Pressures in the file are not looked at.
 
   ./run.sh estimate data/test.csv estimates.csv                          lungs that come with foldline: no training data
   ./run.sh estimate data/test.csv estimates.csv labels=data/train.csv    lungs fitted to your labels and to exact rows
 
-CSV or Parquet; breaths of 80 rows. docs/how-to/estimate.md says what is done, and where not to trust it."""
+CSV or Parquet; breaths of 80 rows; a killed run goes on. docs/how-to/estimate.md says what is done, and where not to
+trust it."""
 
 DOCTOR = """\
 Shows what this machine has: Python and library versions, GPU, tracking mode, where Kaggle's credentials are (never
@@ -207,6 +221,24 @@ their value), free disk and memory. Exits 0.
 With --verify it compares all that is stored under runs/, fold files and submissions with their checksums instead, and
 lists what is damaged: then the exit code is 1. What is damaged counts as not finished: the command that made it makes
 it again."""
+
+CLUSTER = """\
+Prints the commands that make the named machines a cluster and use it: set-up, Ray's head and nodes, training on them,
+a search whose workers share a storage, and what ends Ray again. Copy what you need; nothing of it is run. HOST is what
+ssh takes; the first one is the head. All machines see foldline's folder at the same path.
+
+Where RAY_ADDRESS (or --address) names a running cluster, it shows what is seen of it: nodes, cores, GPUs, memory, and
+for each node whether it has the same foldline, the same packages and the same folder, by a probe that runs there. It
+joins for a moment and leaves again; it starts and ends no part of Ray. The exit code is 1 where a node can't run cells.
+
+  ./run.sh cluster gpu1 gpu2 gpu3                      the commands for three machines; gpu1 is the head
+  ./run.sh cluster me@gpu1 me@gpu2 --folder /shared/foldline
+                                                       where the shared folder is not this one
+  RAY_ADDRESS=gpu1:6379 ./run.sh cluster               what is seen of it; call it on one of its machines
+  ./run.sh cluster --address auto --json               of the one that this machine is part of, for a script
+
+The whole way, from a laptop to Kubernetes: docs/how-to/cluster.md. Ray is an optional extra:
+FOLDLINE_EXTRAS=ray ./run.sh doctor"""
 
 BOARD = """\
 Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series (or data.group, where that
@@ -250,4 +282,5 @@ Runs benchmarks/NAME.py, which prints what it measures, mostly beside a rival; w
 
   ./run.sh bench features --help                       what it measures, and its options
   ./run.sh bench features --breaths 5000 --runs 1
-  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission"""
+  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission
+  ./run.sh bench against COMMIT again decode-first     this version beside another one: ratios of pairs of runs"""

@@ -35,6 +35,24 @@ VERBS: dict[str, Verb] = {
             "--force": "train finished cells again",
         },
     ),
+    "ddp": Verb(
+        "ddp",
+        "Compete",
+        "train networks with several processes each: one large model on several GPUs",
+        "[--processes N] [CONFIG] [key=value ...]",
+        help_texts.DDP,
+        {"--force": "train finished cells again"},
+        shorthands={
+            "--processes": "torchrun.nproc-per-node=",
+            **{
+                f"--{name}": f"torchrun.{name}="
+                for name in (
+                    *("nnodes", "nproc-per-node", "node-rank", "master-addr", "master-port", "local-addr"),
+                    *("rdzv-backend", "rdzv-endpoint", "rdzv-id", "rdzv-conf"),
+                )
+            },
+        },
+    ),
     "tune": Verb(
         "tune",
         "Improve",
@@ -197,6 +215,15 @@ VERBS: dict[str, Verb] = {
         {"--verify": "compare all that is stored under runs/ with its checksums"},
         words=0,
         overrides=False,
+    ),
+    "cluster": Verb(
+        "cluster",
+        "Develop",
+        "say how machines become a cluster, and show a running one",
+        "[HOST ...] [folder=PATH] [port=N] [address=HOST:PORT]",
+        help_texts.CLUSTER,
+        words=1000,
+        shorthands={f"--{name}": f"{name}=" for name in ("folder", "port", "address")},
     ),
     "clean": Verb(
         "clean",

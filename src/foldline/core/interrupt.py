@@ -28,6 +28,12 @@ def requested() -> bool:
     return _requested
 
 
+def request() -> None:
+    """Request this process to stop, as a signal would: another one that it works with was told to."""
+    global _requested
+    _requested = True
+
+
 def stop_if_requested() -> None:
     """Stop here if a signal has requested that.
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 WIDTH = 3  # columns of an estimate: mean, deviation, whether it is exact
 
 
+def arrays(found: Estimate) -> tuple[np.ndarray, np.ndarray]:
+    """Return what models read of an estimate of R rows: (R, 3) float64 and its channels (R, C) float32."""
+    return np.column_stack([found.mean, found.sd, found.exact]), np.asarray(found.channels, dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class ChannelFiles:
     """The two files of R rows."""
@@ -34,8 +39,9 @@ class ChannelFiles:
 
     def write(self, found: Estimate) -> None:
         """Write what models read of an estimate."""
-        files.write_array(self.estimate, np.column_stack([found.mean, found.sd, found.exact]))
-        files.write_array(self.channels, np.asarray(found.channels, dtype=np.float32))
+        estimate, channels = arrays(found)
+        files.write_array(self.estimate, estimate)
+        files.write_array(self.channels, channels)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return estimate and channels, mapped into memory."""

@@ -84,6 +84,8 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
 
     folder = path.with_name(f".{path.stem}.parts")
     with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+        if not damage(path):  # another process has decoded it while this one waited
+            return
         try:
             found = decode_parts(folder, len(parts), read, done)
         except ValueError as error:

@@ -7,6 +7,7 @@ column any more, whatever ends the process. Smaller columns stay as they are.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import inspect
 import math
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -50,14 +51,21 @@ def zeros(shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
         return np.zeros(shape, dtype)
     handle, name = _named()
     try:
-        if hasattr(os, "posix_fallocate"):  # else a full disk would end the process that writes into the map
-            os.posix_fallocate(handle, 0, count)
-        else:
-            os.truncate(handle, count)
+        _reserve(handle, count)
         return np.frombuffer(mmap.mmap(handle, count), dtype).reshape(shape)
     finally:
         os.close(handle)
         Path(name).unlink()
+
+
+def _reserve(handle: int, count: int) -> None:
+    """Take room for a map on the disk: where that is full, writing into the map would end the process."""
+    try:
+        os.posix_fallocate(handle, 0, count)
+    except (AttributeError, OSError) as error:  # macOS has no such call, and not every file system takes it
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        os.truncate(handle, count)
 
 
 def kept_array(values: np.ndarray) -> np.ndarray:
@@ -128,7 +136,8 @@ def _map(path: str) -> pl.DataFrame:
     import pyarrow
 
     with pyarrow.memory_map(path) as mapped, pyarrow.ipc.open_file(mapped) as rows:
-        return pl.DataFrame(pyarrow.Table.from_batches(list(map(rows.get_batch, range(rows.num_record_batches)))))
+        table = pyarrow.Table.from_batches(list(map(rows.get_batch, range(rows.num_record_batches))))
+        return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))  # several batches would be copied into memory
 
 
 class Gathered:

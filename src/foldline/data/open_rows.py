@@ -18,6 +18,8 @@ from foldline.data import exact_rows
 from foldline.data.channel_files import ChannelFiles
 from foldline.data.table import Table
 
+MASKS = 5  # seed of drawn masks: the copies of a table are the same for all models and runs
+
 if TYPE_CHECKING:
     pass
 
@@ -137,6 +139,16 @@ def exact(rows: dict[str, np.ndarray]) -> np.ndarray:
     from ventilator import open_rows
 
     return open_rows.exact(rows)
+
+
+def masked(rows: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """Return prepared rows with other exact ones: fewer of each series, as another series of the table has them.
+
+    number: of the copy; each draws anew.
+    """
+    from ventilator import open_rows
+
+    return open_rows.masked(rows, np.random.default_rng([MASKS, number]))
 
 
 def classes(fingerprint: str) -> np.ndarray:

@@ -120,7 +120,7 @@ def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell
     if cells.damage(depends.parent):
         return None
     inputs = artefacts.read_json(depends)
-    first = replace(model, teacher=None, pretrain=None)
+    first = replace(model, teacher=None, pretrain=None, masked_copies=0)
     pretraining_store = files.runs() / "store" / inputs["data"]["store"]
     return Cell(first, config.features.scaler, None, seed, inputs, pretraining_store=pretraining_store)
 

@@ -28,6 +28,7 @@ COMMON_KEYS = (
     "teacher",
     "pretrain",
     "channels_from",
+    "masked_copies",
 )  # of every [[model]]; the others are parameters
 USED = {  # keys of [train] that matter to models that are no networks
     "rows": ("threads", "seeds", "full_seeds", "watch"),
@@ -65,6 +66,16 @@ def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tupl
 
 def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: DataConfig, where: str) -> None:
     """Refuse channels of no estimator, and estimators and their readers of what is no number at each step."""
+    if model.masked_copies < 0 or (model.masked_copies and not model.channels_from):
+        raise UserError(
+            f"{where}: masked_copies = {model.masked_copies} must be a number of copies of series with an estimator's "
+            "channels, whose exact rows are drawn: leave it out, or give channels_from."
+        )
+    if model.masked_copies and model.watched_share:
+        raise UserError(
+            f"{where}: masked_copies are of all training series, those whose score train.watch keeps out, too: set "
+            "train.watch.share = 0, or leave masked_copies out."
+        )
     if not (model.channels_from or model.fitted_as == "estimator"):
         return
     estimators = [other.label for other in before if other.fitted_as == "estimator"]
@@ -103,6 +114,7 @@ def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: s
         teacher=strict_tables.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
         pretrain=strict_tables.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
         channels_from=strict_tables.convert(str, table.get("channels_from", ""), f"{where}.channels_from"),
+        masked_copies=strict_tables.convert(int, table.get("masked_copies", 0), f"{where}.masked_copies"),
     )
     _refuse_impossible_training(model, data, where)
     return model
@@ -275,6 +287,7 @@ def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
         "train": _changes(model.train, train),
         **strict_tables.plain({"teacher": model.teacher, "pretrain": pretraining.to_table(model.pretrain)}),
         **({"channels_from": model.channels_from} if model.channels_from else {}),
+        **({"masked_copies": model.masked_copies} if model.masked_copies else {}),
     }
 
 

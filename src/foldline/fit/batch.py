@@ -38,8 +38,9 @@ class Batch:
         """Cut the batch into parts of at most `size` series; 0: one part."""
         if not 0 < size < len(self.x):
             return [self]
+        return [self.some(part) for part in chunks(len(self.x), size)]
+
+    def some(self, series: slice) -> Batch:
+        """Return some of the series."""
         tensors: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return [
-            replace(self, **{name: value[part] for name, value in tensors.items()})
-            for part in chunks(len(self.x), size)
-        ]
+        return replace(self, **{name: value[series] for name, value in tensors.items()})

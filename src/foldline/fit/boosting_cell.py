@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,12 @@ class BoostingCell:
         self.name, self.train, self.metric, self.transform, self.spans = name, train, metric, transform, spans
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
-    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
+    def fit(
+        self, data: Store, series: np.ndarray, seed: int, emit: Emit, copies: Sequence[LabelledSeries] = ()
+    ) -> None:
         """Fit on the scored rows of the given series; early stopping scores some of them, which are left out.
+
+        copies: of these series with other known steps (masked_copies), which are learned from, too; nothing is watched.
 
         Raises:
             UserError: LightGBM refuses its parameters, or these rows.
@@ -62,7 +66,9 @@ class BoostingCell:
         x, y = self._inputs(learned, _counted(part)), part.y[part.weight > 0]  # (m, I), (m, K)
         lacking = channel_dropout.drawn(data, self.train.augment.drop_channels, seed)
         channel_dropout.without(x, data.series_of_answer[_counted(kept[0])], data, lacking)
-        weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
+        weight = None if data.weight is None and not copies else kept[0].weight[kept[0].weight > 0]
+        for copy in copies:
+            x, y, weight = self._with_copy(copy, lacking, x, y, weight)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
@@ -85,6 +91,24 @@ class BoostingCell:
         if watched is not None:
             row["watched"] = watched.score(watched.y, self._predicted(data, watched.x, answers))
         emit("epoch", epoch=rounds, **row)
+
+    def _with_copy(
+        self,
+        copy: LabelledSeries,
+        lacking: dict[str, np.ndarray],
+        x: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Add the counted answers of a copy to inputs, targets and weights; series lack the features they lack."""
+        assert weight is not None, "rows beside copies have weights"
+        counted, store = copy.weight > 0, copy.store
+        own = self._inputs(self.transform.view(store), _counted(copy))
+        channel_dropout.without(own, store.series_of_answer[_counted(copy)], store, lacking)
+        learned = self.transform.labelled(copy).y[counted]
+        pairs = ((x, own), (y, learned), (weight, copy.weight[counted]))
+        joined_x, joined_y, joined_weight = (np.concatenate(pair) for pair in pairs)
+        return joined_x, joined_y, joined_weight
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""

@@ -58,6 +58,10 @@ class EstimatorCell:
             self._latest = data.fingerprint, self.model.estimate(open_rows.read(data.fingerprint))
         return self._latest[1]
 
+    def of_copy(self, data: Store, number: int) -> Estimate:
+        """Estimate all rows of a table of whose exact rows some are hidden. number: of the copy (open_rows.masked)."""
+        return self.model.estimate(open_rows.masked(open_rows.read(data.fingerprint), number))
+
     def save(self, folder: Path) -> None:
         """Write what was fitted."""
         self.model.save(folder)

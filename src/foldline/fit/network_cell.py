@@ -24,7 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, step_graphs, stitching
+from foldline.fit import datasets, patches, ranks, step_graphs, stitching, training_step
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -119,6 +119,7 @@ class NetworkCell:
             compile_parts(network)
         if state.load(folder):
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
+        _train_together(state, config)
         try:
             yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
@@ -230,6 +231,22 @@ class NetworkCell:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
+
+
+def _train_together(state: State, config: TrainConfig) -> None:
+    """Let all processes of train.processes train, from the same checkpoint on.
+
+    Raises:
+        UserError: they don't see the same.
+    """
+    together, place = ranks.of(config.processes), (state.counters.epoch, state.counters.step)
+    first = together.from_first(place)
+    if together.any(place != first)[0]:
+        raise UserError(
+            f"train.processes = {config.processes}: the processes see different checkpoints of a cell. runs/ must be "
+            "the same folder on all nodes."
+        )
+    training_step.train_together(state, config, together)
 
 
 def with_known_start(targets: Targets, store: Store) -> Targets:

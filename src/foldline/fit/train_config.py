@@ -19,7 +19,7 @@ from foldline.fit.window_config import TrainingWindowsConfig
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
 # Keys that older versions did not have: part of a cell's key only where they are set. Of a table in [train]: below.
-NEWER = ("fill", "windows", "shuffle", "patches", "graphs")
+NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes")
 NEWER_IN = {"augment": ("drop_channels",), "patches": ("every", "gaps")}
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
@@ -33,6 +33,7 @@ LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only s
     "average": MANY,
     "margin": MANY,
     "threads": 4096,
+    "processes": 4096,
     "checkpoint_s": 1e9,  # 30 years
     "mixup_alpha": MANY,
     "shuffle_steps": MANY,
@@ -140,6 +141,9 @@ class TrainConfig:
     graphs: bool = False
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
+    # Processes that train a network together, each a part of every batch, on a GPU or on `threads` of its own: those of
+    # `./run.sh ddp`. Part of the key, because sums and dropout's draws differ from those of one process
+    processes: int = 1
     deterministic: Literal["auto", "on", "off"] = "auto"  # auto: on the CPU, where it costs nothing
     seeds: tuple[int, ...] = (0,)  # a cell for each, in each fold
     full_seeds: tuple[
@@ -153,7 +157,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         refuse_absurd(self)
-        for name in ("batch", "threads", "cycles"):
+        for name in ("batch", "threads", "cycles", "processes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
@@ -173,6 +177,11 @@ class TrainConfig:
             )
         if self.schedule == "plateau" and not self.watch.share:
             raise ValueError('schedule = "plateau" follows a score: give watch.share, for instance 0.1')
+        if self.processes > 1 and (self.compile or self.graphs or self.on_oom == "halve"):
+            raise ValueError(
+                f'processes = {self.processes} goes not with compile, graphs or on_oom = "halve": all must make the '
+                "same passes, as they come. Leave those out, and set micro where a pass is too large"
+            )
         if max((*self.seeds, *self.full_seeds), default=0) > LARGEST["seed"]:
             raise ValueError(f"seeds and full_seeds must be at most {LARGEST['seed']:,}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:

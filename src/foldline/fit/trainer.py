@@ -59,7 +59,7 @@ def train(
         UserError: the device's memory is full.
         KeyboardInterrupt: interrupted; the step was finished and a checkpoint written.
     """
-    counters, device = state.counters, fold.device
+    counters, ranks, device = state.counters, state.ranks, fold.device
     per_epoch = math.ceil(len(fold) / config.batch)
     steps = config.epochs * per_epoch
     near = max(1, NEAR_BYTES // fold.bytes_each) if config.shuffle == "blocks" else 0
@@ -75,22 +75,33 @@ def train(
             state.network.train()
             with reporting_full_memory(STEP_IS_TOO_MUCH):
                 batch = [augment(part, config.augment, fold) for part in next(batches)]
+            if not ranks.alone:  # all have augmented alike; dropout draws for each process's own series
+                reseed(device, seed, counters.epoch, step, ranks.rank)
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))
             failed = failed.masked_fill((failed < 0) & ~loss.isfinite(), step)
             state.add_loss(loss, weight_of(batch))
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
-            if interrupt.requested() or now - saved > config.checkpoint_s:
+            stop, due = ranks.any(interrupt.requested(), now - saved > config.checkpoint_s)
+            if stop or due:
                 refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
-                state.save(folder)
+                _save(state, folder)
+                if stop and not ranks.alone:
+                    interrupt.request()  # whichever process was told to
                 interrupt.stop_if_requested()
             yield
         refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
         with reporting_full_memory(STEP_IS_TOO_MUCH):
             finish_epoch(state, config, watched, steps, emit)
-    state.save(folder)
+    _save(state, folder)
+
+
+def _save(state: State, folder: Path) -> None:
+    """Write a checkpoint, once for all processes that train together."""
+    if state.ranks.first:
+        state.save(folder)
 
 
 def _stops_early(config: TrainConfig, counters: Counters) -> bool:
@@ -116,7 +127,8 @@ def finish_epoch(state: State, config: TrainConfig, watched: WatchedSeries | Non
     counters.epoch, counters.step = counters.epoch + 1, 0
     row = {"epoch": counters.epoch, "loss": loss / max(weight, 1e-6), "lr": rate}  # no scored step: a loss of 0
     if watched is not None:
-        row["watched"] = watched_score(state, config, watched)
+        # One process scores for all: the last bit of another one's score might end its training elsewhere.
+        row["watched"] = state.ranks.from_first(watched_score(state, config, watched) if state.ranks.first else 0.0)
         _follow_score(state, config, watched, row["watched"])
     row["time.epoch_s"] = counters.seconds
     counters.history.append(row)

@@ -20,6 +20,7 @@ from foldline.core import artefacts
 from foldline.fit import checkpoint
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, reporting_full_memory
+from foldline.fit.ranks import ALONE
 from foldline.fit.step_graphs import StepGraphs
 from foldline.fit.train_config import TrainConfig
 
@@ -66,6 +67,8 @@ class State:
         self.window = deque[list[Tensor]](maxlen=config.average) if config.average and config.watch.stop else None
         self.best = copy.deepcopy(network) if config.watch.best else None
         self.loss_scale = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.ranks = ALONE  # the processes that train it
+        self.together: nn.Module | None = None  # what exchanges their gradients, where there are several
         self.total = torch.zeros(2, device=device)  # sums over the epoch that runs: loss x weight, weight
 
     @property

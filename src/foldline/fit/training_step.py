@@ -17,6 +17,7 @@ from foldline.fit import out_of_memory
 from foldline.fit.batch import Batch
 from foldline.fit.out_of_memory import FullMemory
 from foldline.fit.precision import autocast
+from foldline.fit.ranks import Ranks, passing
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.models.heads.joint import JointHead
@@ -48,9 +49,15 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Ba
     """
     run = partial(backward, state, config, batch)
     whole = run if state.graphs is None else partial(state.graphs.run, partial(backward, state, config), batch)
-    loss = out_of_memory.attempt(whole)
+    with state.ranks.exchange():
+        loss = out_of_memory.attempt(whole)
     if loss is not None:
         return loss
+    if not state.ranks.alone:  # what fits is not looked for: the others would have to make the same passes
+        raise FullMemory(
+            f"The device's memory is full in process {state.ranks.rank} of {state.ranks.count}. Set a smaller "
+            "train.micro, the series that a process takes in a pass: batch and result stay."
+        )
     tried = min(state.counters.micro or config.micro or config.batch, max(len(part.x) for part in batch))
     size = _find_micro(state, config, batch, tried)
     if config.on_oom == "stop":
@@ -82,18 +89,48 @@ def backward(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tenso
     whole = weight_of(batch)
     share = (whole > LEAST_WEIGHT) / whole.clamp(min=LEAST_WEIGHT)  # of a unit of weight; 0 where no step counts
     total = torch.zeros((), device=whole.device)
-    micro = state.counters.micro or config.micro
-    for part in (smaller for each in batch for smaller in each.parts(micro)):
-        past = _past_target(state.network, config, part)
-        with autocast(config.precision, whole.device):
-            hidden = state.network(part.x, part.static, part.mask, **past)
-        head: Any = state.network.head
-        # head and loss in fp32: a mean over many steps loses digits in half precision
-        raw = head(hidden.float(), part.mask)
-        loss = head.loss_sum(raw, _truth(head, part), part.weight, _labels(part)) * share
-        state.loss_scale.scale(loss).backward()
+    micro, own = state.counters.micro or config.micro, state.ranks.part_of(batch)
+    share = share * state.ranks.count  # of several processes the mean of gradients is taken: it is to be their sum
+    if not own:  # fewer series than processes: a pass that counts nothing, as each takes part in the exchange
+        own, share = [batch[0].some(slice(0, 1))], 0 * share
+    passes = [smaller for each in own for smaller in each.parts(micro)]
+    learner: Any = state.together or partial(loss_of, state.network, config)
+    for number, part in enumerate(passes, 1):
+        with passing(learner, last=number == len(passes)):
+            loss = learner(part) * share
+            state.loss_scale.scale(loss).backward()
         total += loss.detach()
-    return total
+    return state.ranks.mean(total)
+
+
+def loss_of(network: nn.Module, config: TrainConfig, part: Batch) -> Tensor:
+    """Return the sum of a part's weighted losses, ()."""
+    past = _past_target(network, config, part)
+    with autocast(config.precision, part.x.device):
+        hidden = network(part.x, part.static, part.mask, **past)
+    head: Any = network.head
+    # head and loss in fp32: a mean over many steps loses digits in half precision
+    raw = head(hidden.float(), part.mask)
+    loss: Tensor = head.loss_sum(raw, _truth(head, part), part.weight, _labels(part))
+    return loss
+
+
+class Learner(nn.Module):
+    """A network with its head and loss as one module: what several processes exchange gradients of."""
+
+    def __init__(self, network: nn.Module, config: TrainConfig) -> None:
+        super().__init__()
+        self.network, self.config = network, config
+
+    def forward(self, part: Batch) -> Tensor:
+        """Return `loss_of` a part."""
+        return loss_of(self.network, self.config, part)
+
+
+def train_together(state: State, config: TrainConfig, ranks: Ranks) -> None:
+    """Let several processes take each step together, from the first one's weights on."""
+    if not ranks.alone:
+        state.ranks, state.together = ranks, ranks.joined(Learner(state.network, config))
 
 
 def weight_of(batch: Sequence[Batch]) -> Tensor:

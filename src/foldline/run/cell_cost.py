@@ -12,8 +12,8 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Cost:
     gpu_s: float  # how long it held a GPU: the time of its turns; 0 on a CPU
     memory: int  # bytes: largest size that its process has had by then
     gpu_memory: int  # bytes: most that its process has allocated there meanwhile
+    others: tuple[Cost, ...] = ()  # of the processes that trained it together with that one (train.processes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,12 @@ class Spent:
     @classmethod
     def of(cls, costs: Iterable[Cost]) -> Spent:
         """Add up costs."""
-        every = list(costs)
+        cells = list(costs)
+        every = [each for cost in cells for each in (cost, *cost.others)]
         return cls(
             nodes=tuple(sorted({cost.node for cost in every})),
             devices=tuple(sorted({cost.device for cost in every})),
-            cells=len(every),
+            cells=len(cells),
             waited_s=sum(cost.waited_s for cost in every),
             core_s=sum(cost.core_s for cost in every),
             gpu_s=sum(cost.gpu_s for cost in every),
@@ -80,7 +82,7 @@ COLUMNS = ("node", "device", "cells", "minutes waited", "core minutes", "GPU min
 def by_device(costs: Iterable[Cost]) -> list[Spent]:
     """Add up costs for each device of each node, in the order of their names."""
     found: dict[tuple[str, str], list[Cost]] = {}
-    for cost in costs:
+    for cost in (each for cell in costs for each in (replace(cell, others=()), *cell.others)):
         found.setdefault((cost.node, cost.device), []).append(cost)
     return [Spent.of(found[place]) for place in sorted(found)]
 
@@ -88,7 +90,8 @@ def by_device(costs: Iterable[Cost]) -> list[Spent]:
 def cost_of(key: str) -> Cost | None:
     """Read what a stored cell cost; None: nobody knows."""
     try:
-        return Cost(**artefacts.read_json(files.runs() / "cells" / key / COST))
+        value = artefacts.read_json(files.runs() / "cells" / key / COST)
+        return Cost(**{**value, "others": tuple(Cost(**other) for other in value.get("others", ()))})
     except (Damaged, TypeError):  # TypeError: another version's
         return None
 
@@ -114,6 +117,7 @@ class Meter:
         self._began = self._turn = time.perf_counter()
         self._core_turn = time.process_time()
         self._core = self._held = 0.0  # s, of the turns before this one
+        self.others: Sequence[Cost] = ()  # of other processes that train it, once it is trained
         if self._cuda:
             import torch
 
@@ -142,6 +146,7 @@ class Meter:
             gpu_s=self._held_so_far() if self._on_gpu else 0.0,
             memory=_peak_memory(),
             gpu_memory=self._gpu_memory(),
+            others=tuple(self.others),
         )
 
     def _core_so_far(self) -> float:

@@ -40,6 +40,8 @@ def of_fold(
         depends["start"] = start.key
     if channels is not None:
         depends["channels"] = channels.key
+    if model.masked_copies:
+        depends["masked_copies"] = model.masked_copies
     if model.teacher is not None:
         depends["teacher"] = {
             "weight": model.teacher.weight,

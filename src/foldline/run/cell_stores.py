@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldline.data import open_rows
+from foldline.data import channel_files, open_rows
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
+from foldline.fit.estimator_cell import EstimatorCell
 from foldline.run import estimator_channels
 from foldline.run.cells import Cell, ModelConfig
 
@@ -27,6 +28,23 @@ def opened(cell: Cell, path: Path) -> Store:
     else:
         found = estimator_channels.of_table(cell.channels, store)
     return channel_stores.with_channels(store, *found.read())
+
+
+def masked_copies(cell: Cell, path: Path) -> list[Store]:
+    """Return the copies of the training table that a model learns from beside it: other rows of them are exact.
+
+    Raises:
+        Damaged: the estimator's cell is not what was written.
+    """
+    if not cell.model.masked_copies:
+        return []
+    assert cell.channels is not None, "copies are of series with an estimator's channels"
+    cell.channels.refuse_damaged()
+    store, other = open_store(path), cell.channels.model
+    estimator = EstimatorCell(other.name, other.params)
+    estimator.load(cell.channels.folder, store)
+    copies = (estimator.of_copy(store, number) for number in range(cell.model.masked_copies))
+    return [channel_stores.with_channels(store, *channel_files.arrays(found)) for found in copies]
 
 
 def planned(model: ModelConfig, store: Store) -> Store:

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ from foldline.core import artefacts, files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import scaler, target_transform
+from foldline.fit import ranks, scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.estimator_cell import EstimatorCell
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.fit.ranks import Ranks
 from foldline.fit.scaler import Scaler
 from foldline.fit.series_cell import SeriesCell
 from foldline.fit.target_transform import PLAIN, TargetTransform
@@ -97,7 +99,10 @@ def _train(cell: Cell, job: Job, emit: Emit, meter: Meter) -> Iterator[None]:
     fitted_on, held_out = _sides(cell, job, store)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as stream:  # a resumed cell sends all its epochs
+        together = _ranks_of(cell)
+        together.from_first(job)  # for the others, who wait for it (followers.py)
         estimator = yield from _fit(cell, job, store, fitted_on, recording(emit, stream))
+        meter.others = together.gathered(meter.cost())[1:]
     estimator.save(cell.folder)
     if isinstance(estimator, NetworkCell):
         files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
@@ -113,6 +118,27 @@ def _train(cell: Cell, job: Job, emit: Emit, meter: Meter) -> Iterator[None]:
     _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def follow(job: Job, ranks: Ranks) -> None:
+    """Fit a cell's network in step with the first process, which has begun it; nothing is stored here.
+
+    Raises:
+        UserError: training failed.
+        Stopped: interrupted; the first process has written a checkpoint.
+    """
+    cell, meter = job.cell, Meter(job.cell.model.train.device_used, None)
+    assert job.train is not None, "the first process trains it"
+    store = cell_stores.opened(cell, job.train)
+    store = store if job.folds is None else job.folds.with_units(store)
+    for _ in meter.turns(_fit(cell, job, store, _sides(cell, job, store)[0], lambda kind, **values: None)):
+        pass
+    ranks.gathered(meter.cost())
+
+
+def _ranks_of(cell: Cell) -> Ranks:
+    """Return the processes that train a cell."""
+    return ranks.of(cell.model.processes)
 
 
 def _sides(cell: Cell, job: Job, store: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +171,10 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
             at_once.fit(store, series, open_store(job.test), emit)
             return at_once
         assert isinstance(at_once, BoostingCell | SeriesCell)
-        at_once.fit(store, series, cell.seed, emit)
+        if isinstance(at_once, BoostingCell):
+            at_once.fit(store, series, cell.seed, emit, _copies(cell, job, series))
+        else:
+            at_once.fit(store, series, cell.seed, emit)
         return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
@@ -158,10 +187,20 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
     labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
+    labelled_sets += _copies(cell, job, series)
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
     return network
+
+
+def _copies(cell: Cell, job: Job, series: np.ndarray) -> list[LabelledSeries]:
+    """Return copies of a cell's training series with other exact rows; together they count as the series themselves."""
+    if not cell.model.masked_copies:
+        return []
+    assert job.train is not None, "copies are of training series"
+    parts = [labelled_series(store, series) for store in cell_stores.masked_copies(cell, job.train)]
+    return [replace(part, weight=part.weight / np.float32(len(parts))) for part in parts]
 
 
 def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:

@@ -44,6 +44,7 @@ class ModelConfig:
     train: TrainConfig  # [train] with this model's changes
     teacher: TeacherConfig | None = None  # pseudo-labels of test series that it is trained on, too
     pretrain: PretrainConfig | None = None  # series that it is trained on first
+    masked_copies: int = 0  # of the training series with other exact rows, which it learns from, too
     channels_from: str = ""  # label of an estimator of open rows, whose channels it reads: it learns those rows alone
 
     @property
@@ -68,6 +69,11 @@ class ModelConfig:
         if self.pretrain is None:
             return (self.train,)
         return strict_tables.changed(self.train, self.pretrain.train, f"{self.label}.pretrain.train"), self.train
+
+    @property
+    def processes(self) -> int:
+        """How many processes train one of its networks together."""
+        return self.train.processes if self.is_network else 1
 
     @property
     def watched_share(self) -> float:

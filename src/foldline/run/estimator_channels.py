@@ -7,13 +7,19 @@ channels-other-DATA.npy, estimate-other-...   of series to pre-train on, listed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from foldline.core import artefacts, files
+from foldline.data import open_rows
 from foldline.data.channel_files import ChannelFiles
 from foldline.data.store import Store
 from foldline.fit.estimator_cell import EstimatorCell
 from foldline.run.cells import Cell
 
 BESIDE = ("channels-", "estimate-", "other-")  # how names begin that done.json does not list
+DEVIATION = "sd"  # the channel
 OF_TRAINING = ("channels.npy", "estimate.npy")  # of the training table
 
 
@@ -55,6 +61,26 @@ def of_other(cell: Cell, store: Store) -> ChannelFiles:
         found.write(estimator.estimated(store))
         artefacts.seal(mark, found.both)
     return found
+
+
+def modelled_deviation(cells: Sequence[Cell], store: Store) -> np.ndarray | None:
+    """Gather the deviation that an estimator's model expects of its errors out of fold, before labels calibrate it.
+
+    store: of the training table, R rows.
+
+    Returns (R,), the mean over seeds, NaN where no cell holds a row out. None: no channel tells it.
+    """
+    if DEVIATION not in open_rows.names():
+        return None
+    column, total, count = open_rows.names().index(DEVIATION), np.zeros(len(store.y)), np.zeros(len(store.y))
+    for cell in cells:
+        if cell.fold is not None:
+            cell.refuse_damaged()
+            held = store.answers(files.read_array(cell.folder / "held_out.npy"))
+            _, channels = of_training(cell).read()
+            total[held] += channels[held, column]
+            count[held] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _named(cell: Cell, name: str) -> ChannelFiles:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_AT_ONCE = 1024  # cells or processes
-NEWER = ("address", "cpus", "gpus", "memory_gb")  # keys that older versions did not have
+NEWER = ("data", "address", "cpus", "gpus", "memory_gb")  # keys that older versions did not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class ExecutorConfig:
     # once; 0: what the nodes hold
     workers: int = 0
     together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
+    data: Literal["shared", "object-store"] = "shared"  # Ray nodes see the home folder, or get what cells read sent
     address: str = ""  # of the Ray cluster to join, HOST:PORT or "auto"; empty: RAY_ADDRESS, else one is started here
     cpus: float = 0.0  # cores that a cell takes up on a Ray node; 0: train.threads
     gpus: float = 0.0  # share of a GPU that a cell on one takes up; 0: all of it

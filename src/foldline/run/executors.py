@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from foldline.core import interrupt
-from foldline.run import process_executor, turns
+from foldline.run import followers, process_executor, turns
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.lanes import lanes_for
@@ -30,6 +30,7 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         CellFailed: the first job that failed; the jobs that were running are given up, finished ones stay.
         UserError: the workers could not go on.
     """
+    followers.check(jobs, config)
     if config.kind == "ray" and jobs:
         cluster_run.execute(jobs, config, on_event)
         return

@@ -35,6 +35,8 @@ def lanes_for(jobs: Sequence[Job], config: ExecutorConfig) -> Lanes:
     """Choose the workers of a run on this machine."""
     if not jobs or config.kind == "serial" or config.workers == 1 or (config.kind == "auto" and len(jobs) == 1):
         return Lanes()
+    if any(job.cell.model.processes > 1 for job in jobs):
+        return Lanes()  # torchrun has started them, and this is the first (followers.py)
     on_gpus = [job for job in jobs if job.cell.model.on_gpu]
     others = [job for job in jobs if not job.cell.model.on_gpu]
     if not on_gpus:

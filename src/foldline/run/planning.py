@@ -117,7 +117,7 @@ def _pretraining(
     if config.is_matched:  # smoothed with the lungs that they were simulated about, not with the fold's
         channels = None
     patches.check_store(model.trainings[0].patches, store)
-    first = replace(model, train=model.trainings[0], teacher=None, pretrain=None)
+    first = replace(model, train=model.trainings[0], teacher=None, pretrain=None, masked_copies=0)
     first = _with_precision(first, cell_stores.planned(model, store))
     depends = cell_keys.of_pretraining(inputs, first, store, seed, channels)
     metric, transform = inputs.metric, cell_keys.transform_of(inputs, model)

@@ -12,8 +12,9 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import polars as pl
@@ -84,8 +85,7 @@ def decode_parts(
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for number in range(count):
-        there = [path for path in folder.glob(f"{number:06d}-*.parquet") if path.stem == f"{number:06d}-{_hash(path)}"]
-        found.append(there[0] if there else _decoded(read(number), folder, number))
+        found.append(obtain_part(folder, f"{number:06d}", ".parquet", partial(_write_decoded, read, number)))
         progress(number + 1)
     return found
 
@@ -131,7 +131,8 @@ def _mapped(src: Path, folder: Path) -> pl.DataFrame:
         else:
             import pyarrow
 
-            frame = pl.DataFrame(pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all())
+            table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
+            frame = cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))  # else it would be copied into memory
         _refuse_gaps(src, frame)
     except Exception:
         if not begun:
@@ -199,9 +200,14 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"Decoding reads and writes .csv and .parquet files; got {path}. Convert or rename it.")
 
 
+def facts_of(path: Path) -> str:
+    """Return what tells a file from another one, without reading it: where it lies, its size and time of change."""
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
 def _fingerprint(src: Path, chunk_breaths: int) -> str:
-    stat = src.stat()
-    facts = f"{src.resolve()} {stat.st_size} {stat.st_mtime_ns} {chunk_breaths} {CACHE.name}"
+    facts = f"{facts_of(src)} {chunk_breaths} {CACHE.name}"
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -230,13 +236,27 @@ class _Chunks:
         return self.frame[rows] if self.order is None else self.frame[self.order[rows]]
 
 
-def _decoded(rows: pl.DataFrame, folder: Path, number: int) -> Path:
-    """Decode a part, and write it: it has its name when it has reached the disk."""
-    draft = folder / f"{number:06d}.parquet"
-    write_rows(decode(rows), draft)
+def _write_decoded(read: Callable[[int], pl.DataFrame], number: int, path: Path) -> None:
+    write_rows(decode(read(number)), path)
+
+
+def obtain_part(folder: Path, name: str, suffix: str, write: Callable[[Path], None]) -> Path:
+    """Make one of the files that a killed run goes on with, unless it is there, whole; return it.
+
+    Args:
+        folder: of the file.
+        name: the first part of its name; a hash of its content is the second.
+        suffix: of its name.
+        write: writes it; it has its name when it has reached the disk.
+    """
+    there = [path for path in folder.glob(f"{name}-*{suffix}") if path.stem == f"{name}-{_hash(path)}"]
+    if there:
+        return there[0]
+    draft = folder / f"{name}{suffix}"
+    write(draft)
     with draft.open("rb") as stream:
         os.fsync(stream.fileno())
-    path = folder / f"{draft.stem}-{_hash(draft)}.parquet"
+    path = folder / f"{name}-{_hash(draft)}{suffix}"
     draft.replace(path)
     return path
 

@@ -8,7 +8,7 @@ ranked(gaps, posterior.mean, posterior.sd)       # pressures of gaps with one gr
 """
 
 from ventilator.estimation.channels import CHANNELS
-from ventilator.estimation.fit import fit_lungs
+from ventilator.estimation.fit import fit_lungs, fit_spread
 from ventilator.estimation.known import Known, decoded, decoded_with_gaps
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.ranked import ranked
@@ -23,6 +23,7 @@ __all__ = [
     "decoded_with_gaps",
     "embedded",
     "fit_lungs",
+    "fit_spread",
     "ranked",
     "smooth",
 ]

@@ -4,7 +4,7 @@
 
 `lungs.json` was made so, and `rig.toml`, whose clocks and shares simulated breaths have that match these lungs.
 Pressures in the file are not looked at. The sizes of process.py are fitted too, by their marginal likelihood, in turns
-with the lungs.
+with the lungs; embed_spread.py calibrates the sd in the end, and can do so alone.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from ventilator.controller import Array
 from ventilator.decoder.file_decoding import read
 from ventilator.estimation import parameters
 from ventilator.estimation.conditioning import smooth_member
+from ventilator.estimation.embed_spread import embed_spread
 from ventilator.estimation.fit import fit_member
 from ventilator.estimation.inspirations import Inspirations, derivatives
 from ventilator.estimation.known import decoded
@@ -123,10 +124,12 @@ def main() -> None:
         f"decoded rows of {len(breaths)} unlabelled breaths of {args.file.name} "
         f"({int(np.count_nonzero(~np.isnan(known.pressure)))} rows); no label"
     )
-    args.out.write_text(embed(breaths, known.pressure, seen).to_json(), encoding="utf-8")
+    lungs = embed(breaths, known.pressure, seen)
     pressure = np.empty(places.size)
     pressure[places.ravel()] = known.pressure.ravel()
-    calibrate(frame.with_columns(pl.Series("pressure", pressure).fill_nan(None))).save(args.rig, f"Fitted to {seen}.")
+    rig = calibrate(frame.with_columns(pl.Series("pressure", pressure).fill_nan(None)))
+    rig.save(args.rig, f"Fitted to {seen}.")
+    args.out.write_text(embed_spread(lungs, rig).to_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,124 +1,57 @@
-"""Estimate a file: exact rows where the decoder proves them, ranked gaps, the smoother's mean and sd elsewhere."""
+"""Estimate a file, chunk by chunk; a killed run is gone on with.
 
+What is finished is kept in a folder beside the output, as the decoder does it (decoder/file_decoding.py): estimated
+rows of each chunk, and where lungs are fitted to labels what was decoded of each chunk, and the lungs. The folder's
+name hashes what all that is made from: files, their sizes and times of change, code. The output appears by one rename,
+then the folder is removed.
+"""
+
+import glob
+import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import polars as pl
 
-from ventilator.decoder.file_decoding import check_suffix, read, refuse_foreign, write_rows
-from ventilator.decoder.law import KINDS
-from ventilator.estimation.fit import fit_lungs
-from ventilator.estimation.known import decoded, decoded_with_gaps
+from ventilator.controller import Array
+from ventilator.decoder.file_decoding import check_suffix, facts_of, obtain_part, read, refuse_foreign, write_rows
+from ventilator.decoder.kernels import CACHE
+from ventilator.estimation.fit import fit_lungs, fit_spread
+from ventilator.estimation.frame_estimation import (
+    CHUNK_BREATHS,
+    COLUMNS,
+    checked,
+    chunked,
+    decoded_chunk,
+    estimated,
+    joined,
+)
+from ventilator.estimation.known import DecodedBreaths, Known, decoded, joined_arrays
 from ventilator.estimation.lungs import SessionLungs, embedded
-from ventilator.estimation.parameters import LONGEST_DELAY_S
-from ventilator.estimation.ranked import SHARE_OF_SD, ranked
-from ventilator.estimation.smoother import smooth
 from ventilator.measure import Recorded
 
-COLUMNS: Final = ["id", "pressure", "sd", "kind"]  # of the output, which is known by them
-SCHEMA: Final = (pl.Float64, pl.Float64, pl.String)  # of all but id
-ESTIMATED: Final = "estimated"  # kind of a row that is not exact
-LONGEST_ROW_S: Final = 0.2  # five times that of the competition
-RANKED: Final = "ranked"  # kind of a row that is the only grid solution inside an estimate; it is not exact either
-CHUNK_BREATHS: Final = 2000  # breaths in memory at a time
-
-
-def estimate(
-    frame: pl.DataFrame, lungs: SessionLungs | None = None, *, progress: Callable[[int], None] | None = None
-) -> pl.DataFrame:
-    """Estimate a frame's rows of inspiration (u_out = 0), in its order; pressures in it are not looked at.
-
-    Columns: id, pressure (cmH2O), sd (cmH2O; 0 where exact), kind (the decoder's, "ranked" or "estimated").
-
-    Args:
-        frame: the competition's columns id, breath_id, R, C, time_step, u_in, u_out; 80 rows a breath.
-        lungs: of the sessions; the embedded ones by default.
-        progress: called with the number of breaths done so far.
-
-    Raises:
-        ValueError: a column is missing, a number is, or a breath is not of the competition's shape.
-    """
-    lungs = embedded() if lungs is None else lungs
-    numbered = checked(frame)
-    parts, done = [], 0
-    for chunk in numbered.partition_by("chunk", maintain_order=True):
-        parts.append(_estimated(chunk, lungs))
-        done += chunk["breath_id"].n_unique()
-        if progress is not None:
-            progress(done)
-    if not parts:
-        return pl.DataFrame(schema=dict(zip(COLUMNS, [frame["id"].dtype, *SCHEMA], strict=True)))
-    return pl.concat(parts).sort("place").select(COLUMNS)
-
-
-def checked(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with its rows' places and the number of their chunk.
-
-    Raises:
-        ValueError: it is not of the competition's shape.
-    """
-    wanted = ("id", "breath_id", "R", "C", "time_step", "u_in", "u_out")
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"Estimation needs the columns {', '.join(wanted)}; the file lacks {', '.join(missing)}. Rename them."
-        )
-    numbers = wanted[2:]
-    frame = frame.select("id", "breath_id", *(pl.col(name).cast(pl.Float64, strict=False) for name in numbers))
-    for name in numbers:
-        bad = frame.filter(~pl.col(name).is_finite().fill_null(False))
-        if len(bad):
-            raise ValueError(f"Every row needs numbers, but {name} is none in the row of id {bad['id'][0]}.")
-    frame = frame.with_row_index("place").with_columns(
-        chunk=(pl.col("breath_id").rank("dense").cast(pl.Int64) - 1) // CHUNK_BREATHS
-    )
-    ordered = frame.sort("breath_id", "time_step", maintain_order=True)
-    same = (pl.col("breath_id") == pl.col("breath_id").shift()).fill_null(False)
-    back = ordered.filter((same & (pl.col("u_out").diff() < 0)) | ~pl.col("u_out").is_in([0.0, 1.0]))
-    if len(back):
-        raise ValueError(f"In a breath u_out is 0 first and then 1, but not in breath {back['breath_id'][0]}.")
-    apart = pl.col("time_step").diff()
-    odd = ordered.filter(~apart.is_between(LONGEST_DELAY_S, LONGEST_ROW_S) & same)
-    if len(odd):
-        raise ValueError(
-            f"Rows of a breath are {LONGEST_DELAY_S:g} to {LONGEST_ROW_S:g} s apart, but not in breath "
-            f"{odd['breath_id'][0]}: time_step {odd['time_step'][0]:g}."
-        )
-    return frame.sort("chunk", maintain_order=True)
-
-
-def _estimated(chunk: pl.DataFrame, lungs: SessionLungs) -> pl.DataFrame:
-    """Estimate whole breaths; the column `place` says where a row stands in the file."""
-    table = chunk.drop("chunk", "place")
-    breaths, known, places, gaps = decoded_with_gaps(table)
-    posterior = smooth(breaths, known, lungs)
-    settled = ranked(gaps, posterior.mean, posterior.sd)
-    is_ranked = ~np.isnan(settled)
-    inspired = breaths.u_out == 0
-    kinds = np.array([ESTIMATED, *KINDS[1:]])[np.where(np.isnan(known.pressure), 0, known.kind)]
-    kinds = np.where(is_ranked, RANKED, kinds)
-    sd = np.where(is_ranked, SHARE_OF_SD * posterior.sd, posterior.sd)
-    rows: pl.DataFrame = chunk[places[inspired]].select("id", "place")
-    return rows.with_columns(
-        pressure=pl.Series(np.where(is_ranked, settled, posterior.mean)[inspired]),
-        sd=pl.Series(sd[inspired]),
-        kind=pl.Series(kinds[inspired], dtype=pl.String),
-    )
+Progress = Callable[[int, int], None]  # is told of breaths done, and of breaths in all
 
 
 def estimate_file(
-    src: Path, dst: Path, *, labels: Path | None = None, progress: Callable[[int, int], None] | None = None
+    src: Path,
+    dst: Path,
+    *,
+    labels: Path | None = None,
+    progress: Progress | None = None,
+    chunk_breaths: int = CHUNK_BREATHS,
 ) -> pl.DataFrame:
-    """Write the estimates of `src` to `dst` and return them; see `estimate` for the columns.
+    """Write the estimates of `src` to `dst` and return them; see `frame_estimation.estimate` for the columns.
 
     Args:
         src: CSV or Parquet with the competition's columns.
         dst: .csv or .parquet; an older one is replaced, anything else is not.
         labels: a file with the column pressure, too: lungs are fitted to its labels and to the decoded rows of `src`.
             Without it the embedded lungs are used.
-        progress: called with breaths done and breaths in all.
+        progress: called with breaths done and breaths in all; with labels a breath that is only decoded is half done.
+        chunk_breaths: breaths between two saves.
 
     Raises:
         ValueError: a file is not of the competition's shape, or neither CSV nor Parquet; `dst` holds something else.
@@ -126,12 +59,77 @@ def estimate_file(
     """
     check_suffix(dst)
     refuse_foreign(dst, COLUMNS, "file of estimates")
-    frame = read(src)
-    lungs = None if labels is None else fit_to_labels(read(labels, ["pressure"]), frame)
-    total = frame["breath_id"].n_unique()
-    rows = estimate(frame, lungs, progress=None if progress is None else lambda done: progress(done, total))
+    frame = checked(read(src))
+    told = None if labels is None else read(labels, ["pressure"])
+    if told is not None:
+        _refuse_unlabelled(told)
+    folder = dst.parent / f".{dst.name}.{_fingerprint(src, labels, chunk_breaths)}.parts"
+    for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {folder}:
+        shutil.rmtree(stale)
+    parts = _Parts(folder, frame, chunk_breaths, progress)
+    lungs = embedded() if told is None else parts.lungs(told)
+    rows = joined([parts.estimated(number, lungs) for number in range(len(parts.chunks))], frame["id"].dtype)
     write_rows(rows, dst)
+    shutil.rmtree(folder)
     return rows
+
+
+class _Parts:
+    """A folder with what was made of the chunks of a file, and of a file of labels."""
+
+    def __init__(self, folder: Path, frame: pl.DataFrame, size: int, progress: Progress | None) -> None:
+        """Make the folder. frame: checked; size: breaths of a chunk."""
+        self.folder, self.size, self.chunks = folder, size, chunked(frame, size)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.breaths, self.progress = frame["breath_id"].n_unique(), progress
+        self.work, self.worked = self.breaths, 0  # breaths to decode or to estimate, and those done
+        self.kept = False  # whether what was decoded of a chunk is kept
+
+    def lungs(self, labels: pl.DataFrame) -> SessionLungs:
+        """Fit lungs to labels and to what is decoded of all chunks."""
+        told, own = Recorded.of(labels), chunked(checked(labels), self.size)
+        self.work, self.kept = len(told) + 2 * self.breaths, True
+
+        def write(path: Path) -> None:
+            exact = joined_arrays([self._decoded("labels", number, chunk).known for number, chunk in enumerate(own)])
+            found = [self._decoded("known", number, chunk) for number, chunk in enumerate(self.chunks)]
+            lungs = _fitted(told, exact, [(each.breaths, each.known.pressure) for each in found])
+            path.write_text(lungs.to_json(), encoding="utf-8")
+
+        # Read back at once: the text has few digits, and a run that is gone on with has nothing else.
+        text = obtain_part(self.folder, "lungs", ".json", write).read_text(encoding="utf-8")
+        self._report(len(told) + self.breaths)
+        return SessionLungs.from_json(text)
+
+    def estimated(self, number: int, lungs: SessionLungs) -> pl.DataFrame:
+        """Estimate a chunk: its rows, with the column `place`."""
+        chunk, before = self.chunks[number], self.worked
+
+        def write(path: Path) -> None:
+            found = self._decoded("known", number, chunk) if self.kept else decoded_chunk(chunk)
+            estimated(chunk, found, lungs).write_parquet(path)
+
+        rows = pl.read_parquet(obtain_part(self.folder, f"rows-{number:06d}", ".parquet", write), glob=False)
+        self._report(before + chunk["breath_id"].n_unique())
+        return rows
+
+    def _decoded(self, name: str, number: int, chunk: pl.DataFrame) -> DecodedBreaths:
+        """Decode a chunk, and keep what is found."""
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:
+                np.savez(stream, **decoded_chunk(chunk).to_arrays())  # type: ignore[arg-type]
+
+        with np.load(obtain_part(self.folder, f"{name}-{number:06d}", ".npz", write)) as arrays:
+            found = DecodedBreaths.of_arrays(arrays)
+        self._report(self.worked + len(found.breaths))
+        return found
+
+    def _report(self, worked: int) -> None:
+        """Report that so much is done, in breaths of the file."""
+        self.worked = worked
+        if self.progress is not None:
+            self.progress(worked * self.breaths // max(self.work, 1), self.breaths)
 
 
 def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
@@ -140,18 +138,28 @@ def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
     Raises:
         ValueError: a frame is not of the competition's shape, or `labels` has no pressures.
     """
+    _refuse_unlabelled(labels)
+    told, exact, _ = decoded(labels)
+    found = [decoded(frame) for frame in others]
+    return _fitted(told, exact, [(breaths, known.pressure) for breaths, known, _ in found])
+
+
+def _fitted(told: Recorded, exact: Known, others: Sequence[tuple[Recorded, Array]]) -> SessionLungs:
+    """Fit lungs to labelled breaths, of which so much is exact, and to others with pressures (N, 80) or nan."""
+    parts = [(told, np.where(told.u_out == 0, told.pressure, np.nan)), *others]
+    breaths, pressure = joined_arrays([part for part, _ in parts]), np.concatenate([known for _, known in parts])
+    seen = f"labels of {len(told)} breaths, and decoded rows of {len(breaths) - len(told)} others"
+    return fit_spread(fit_lungs(breaths, pressure, provenance=seen), told, exact, parts[0][1])
+
+
+def _refuse_unlabelled(labels: pl.DataFrame) -> None:
     if "pressure" not in labels.columns:
         raise ValueError("Lungs are fitted to labels, but the file of labels has no column pressure.")
-    told = Recorded.of(labels)
-    parts, pressures = [told], [np.where(told.u_out == 0, told.pressure, np.nan)]
-    for frame in others:
-        breaths, known, _ = decoded(frame)
-        parts.append(breaths)
-        pressures.append(known.pressure)
-    seen = f"labels of {len(told)} breaths, and decoded rows of {sum(len(part) for part in parts[1:])} others"
-    return fit_lungs(_joined(parts), np.concatenate(pressures), provenance=seen)
 
 
-def _joined(parts: Sequence[Recorded]) -> Recorded:
-    names = vars(parts[0])
-    return Recorded(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+def _fingerprint(src: Path, labels: Path | None, chunk_breaths: int) -> str:
+    """Hash what a file's estimates are made from."""
+    here = Path(__file__).parent
+    code = [path.read_text(encoding="utf-8") for path in sorted([*here.glob("*.*"), *here.parent.glob("*.py")])]
+    facts = [facts_of(src), "" if labels is None else facts_of(labels), str(chunk_breaths), CACHE.name, *code]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]

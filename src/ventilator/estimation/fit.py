@@ -19,6 +19,7 @@ from ventilator.estimation.gauss_newton import FreeFit, MarginalFit
 from ventilator.estimation.inspirations import Inspirations
 from ventilator.estimation.known import Known
 from ventilator.estimation.lungs import Member, SessionLungs, embedded, places, settings_of
+from ventilator.estimation.smoother import smooth
 from ventilator.measure import Recorded
 
 STEPS: Final = 5  # of Gauss-Newton at most: enough from lungs of like breaths; many more from a first guess
@@ -52,7 +53,31 @@ def fit_lungs(
     if not len(told):
         raise ValueError(f"Lungs are fitted to known pressures, but of {len(breaths)} breaths none is known.")
     members = tuple(fit_member(rows.take(told), index[told], start, member, steps) for member in start.members)
-    return SessionLungs(sessions=start.sessions, members=members, provenance=provenance)
+    return replace(start, members=members, provenance=provenance)
+
+
+def fit_spread(
+    lungs: SessionLungs, breaths: Recorded, known: Known, labels: Array, unseen: SessionLungs | None = None
+) -> SessionLungs:
+    """Return lungs whose sd is calibrated by labels of rows that are not known.
+
+    Errors there are those of lungs that have not seen the labels: own lungs' would be too small.
+
+    Args:
+        lungs: fitted to these labels, too.
+        breaths: N breaths; `breaths.pressure` is not looked at.
+        known: what was known of them without a label.
+        labels: (N, 80) cmH2O, nan where there is none; those of known rows do not count.
+        unseen: the embedded ones by default.
+    """
+    told = ~np.isnan(labels) & np.isnan(known.pressure)
+    own = np.flatnonzero(told.any(axis=1))
+    if not len(own):
+        return lungs
+    found = smooth(breaths.take(own), known.take(own), embedded() if unseen is None else unseen)
+    rows, breath = told[own], np.nonzero(told[own])[0]
+    error = np.abs(labels[own] - found.mean)[rows]
+    return replace(lungs, spread=lungs.spread.fitted(error, found.modelled_sd[rows], breath))
 
 
 def fit_member(

@@ -1,8 +1,8 @@
 """What is known of N breaths before any estimate: the decoder's exact rows, and the controller it found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -64,11 +64,54 @@ class Known:
             kind=np.where(rows, 0, self.kind),
         )
 
+    def forget(self, breaths: NDArray[np.bool_]) -> Self:
+        """Forget all that is known of some breaths (N,), their controller, too."""
+        nothing = {name: np.where(breaths, np.nan, getattr(self, name)) for name in PER_BREATH}
+        bump = np.where(breaths[:, None], np.nan, self.bump)
+        clip = np.where(breaths[:, None], 0, self.clip)
+        whole = np.broadcast_to(breaths[:, None], self.pressure.shape)
+        return replace(self.hide(whole), bump=bump, clip=clip, **nothing)
+
     def explores(self, breaths: Recorded) -> NDArray[np.bool_]:
         """Return (N,) whether the gains are those with bumps, of the breath's R and C."""
         pairs = zip(breaths.r.tolist(), breaths.c.tolist(), strict=True)
         own = np.array([EXPLORATION_GAINS.get(pair, (-1.0, -1.0)) for pair in pairs]).reshape(-1, 2)
         return np.asarray((self.kp == own[:, 0]) & (self.ki == own[:, 1]))
+
+
+Part = TypeVar("Part", Recorded, Known)
+
+
+class DecodedBreaths(NamedTuple):
+    """What is decoded of a frame's N breaths, whose rows are 80 each."""
+
+    breaths: Recorded
+    known: Known
+    places: NDArray[np.int64]  # (N, 80) place in the frame of each row
+    gaps: OpenGaps  # equations that are left without a solution
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all as arrays by name, which can be stored; `of_arrays` reads them."""
+        arrays = {"places": self.places}
+        for name, part in (("breaths", self.breaths), ("known", self.known), ("gaps", self.gaps)):
+            arrays |= {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
+        return arrays
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Read what `to_arrays` returned."""
+
+        def part(kind: type[Any], name: str) -> Any:
+            return kind(**{field.name: arrays[f"{name}.{field.name}"] for field in fields(kind)})
+
+        return cls(part(Recorded, "breaths"), part(Known, "known"), arrays["places"], part(OpenGaps, "gaps"))
+
+
+def joined_arrays(parts: Sequence[Part]) -> Part:
+    """Put breaths, or what is known of them, behind each other."""
+    kind = type(parts[0])
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def decoded(frame: pl.DataFrame) -> tuple[Recorded, Known, NDArray[np.int64]]:
@@ -83,9 +126,7 @@ def decoded(frame: pl.DataFrame) -> tuple[Recorded, Known, NDArray[np.int64]]:
     return decoded_with_gaps(frame)[:3]
 
 
-def decoded_with_gaps(
-    frame: pl.DataFrame, progress: Callable[[int], None] | None = None
-) -> tuple[Recorded, Known, NDArray[np.int64], OpenGaps]:
+def decoded_with_gaps(frame: pl.DataFrame, progress: Callable[[int], None] | None = None) -> DecodedBreaths:
     """Decode a frame and return what `decoded` does, and the equations that are left without a solution.
 
     progress: called with the number of breaths done so far.
@@ -99,4 +140,4 @@ def decoded_with_gaps(
         .astype(np.int64)
     )
     state, gaps = decoder.state_and_gaps(frame, progress=progress)
-    return breaths, Known.of(state, order), order.reshape(-1, STEPS), gaps
+    return DecodedBreaths(breaths, Known.of(state, order), order.reshape(-1, STEPS), gaps)

@@ -5,7 +5,7 @@ makes it. A session that the file lacks has the lung that the prior expects of i
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ventilator.controller import Array
 from ventilator.estimation.parameters import NAMES, Prior
 from ventilator.estimation.process import Process
+from ventilator.estimation.spread import Spread
 from ventilator.lung import SETTINGS
 from ventilator.measure import Recorded
 from ventilator.rig import Session, sessions_of
@@ -41,6 +42,7 @@ class SessionLungs:
     sessions: tuple[Session, ...]
     members: tuple[Member, ...]
     provenance: str  # which breaths the fit has seen
+    spread: Spread = field(default_factory=Spread)  # from the model's sd to that of errors
 
     def places(self, breaths: Recorded) -> NDArray[np.int64]:
         """Return which vectors (N,) belong to N breaths.
@@ -61,7 +63,12 @@ class SessionLungs:
             }
             for member in self.members
         ]
-        head = {"provenance": self.provenance, "parameters": NAMES, "sessions": [s._asdict() for s in self.sessions]}
+        head = {
+            "provenance": self.provenance,
+            "spread": self.spread.factors,
+            "parameters": NAMES,
+            "sessions": [s._asdict() for s in self.sessions],
+        }
         text = json.dumps(head | {"members": members})
         return text.replace("], [", "],\n[").replace("}, {", "},\n{") + "\n"  # a vector a line, for diffs
 
@@ -85,7 +92,8 @@ class SessionLungs:
             for part in data["members"]
         )
         sessions = tuple(Session(**session) for session in data["sessions"])
-        return cls(sessions=sessions, members=members, provenance=data["provenance"])
+        spread = Spread(tuple(data["spread"])) if "spread" in data else Spread()  # older files have none
+        return cls(sessions=sessions, members=members, provenance=data["provenance"], spread=spread)
 
 
 @cache

@@ -27,7 +27,8 @@ class Posterior:
     """Estimates of N breaths of 80 rows; rows of expiration are not estimated (nan; channels 0)."""
 
     mean: Array  # (N, 80) cmH2O; known pressures where they are known
-    sd: Array  # (N, 80) cmH2O, of a reading; 0 where it is known
+    sd: Array  # (N, 80) cmH2O, of a reading's error, calibrated (spread.py); 0 where it is known
+    modelled_sd: Array  # (N, 80) cmH2O, the same as the model has it
     channels: NDArray[np.float32]  # (N, 80, C) inputs for a model that corrects the mean
     names: tuple[str, ...]  # (C,)
 
@@ -49,7 +50,7 @@ def smooth(breaths: Recorded, known: Known | Array, lungs: SessionLungs | None =
     with threadpool_limits(1):  # sums must not depend on the number of cores
         parts = [_smooth(breaths.take(part), known.take(part), lungs) for part in chunks]
     mean, sd, seen = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Posterior(mean=mean, sd=sd, channels=seen, names=CHANNELS)
+    return Posterior(mean=mean, sd=lungs.spread(sd), modelled_sd=sd, channels=seen, names=CHANNELS)
 
 
 def _smooth(breaths: Recorded, known: Known, lungs: SessionLungs) -> tuple[Array, Array, NDArray[np.float32]]:

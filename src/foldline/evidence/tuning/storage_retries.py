@@ -1,7 +1,7 @@
 """A storage that goes away for a while: a database that is restarted, a proxy, a shared folder that is unmounted.
 
-Optuna's clients connect again by themselves, and the calls in between fail. Such a call is made again. Where it had been
-carried out and only its answer was lost, that does no harm: a trial that nobody works on is found dead and queued
+Optuna's clients connect again by themselves, and the calls in between fail. Such a call is made again. Where it had
+been carried out and only its answer was lost, that does no harm: a trial that nobody works on is found dead and queued
 again, and a trial that has ended refuses to end twice.
 """
 

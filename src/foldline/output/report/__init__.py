@@ -9,6 +9,7 @@
 - example_answers.py: truth and prediction of one series: numbers or probabilities, over time or one a series
 - error_section.py: errors by step and by series, and the calibration of expected errors
 - training_section.py: learning curves, training time, the list of cells
+- open_rows_section.py: rows that a decoder leaves open: by kind and class, expected errors, the worst series
 - cost_section.py: where the cells ran, and what they cost
 - blend_section.py: the blend's weights, and the rows that are read back exactly
 - report_page.py: all sections as a page, the files in the experiment's folder, and the summary for tracking

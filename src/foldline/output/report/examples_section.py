@@ -22,10 +22,10 @@ def examples(report: ReportData) -> str:
     marks: list[Mark] = []
     items = []
     for name, number in chosen.items():
-        shown, time = _window(report, number)
+        shown, time = window(report, number)
         charts = [] if report.train.on_series else example_answers.over_time(report, shown, time)
         marks += [mark for _, drawn in charts for mark in drawn]
-        items.append((_caption(report, name, number), _pictures(report, number, charts)))
+        items.append((caption(report, name, number), _pictures(report, number, charts)))
     inputs = _inputs(report, next(iter(chosen.values())))
     return f"{legend([*marks, *inputs])}{figures(items)}{note(_remark(report))}"
 
@@ -52,7 +52,8 @@ def _remark(report: ReportData) -> str:
     return text + (below if report.config.data.numeric_inputs else "")
 
 
-def _caption(report: ReportData, name: str, number: int) -> str:
+def caption(report: ReportData, name: str, number: int) -> str:
+    """Write which series it is, and its error. name: such as "worst"."""
     data, table = report.config.data, report.competition.train
     row = table.frame.row(int(table.starts[number]), named=True)
     statics = "".join(f", {column} {row[column]}" for column in data.static)
@@ -64,7 +65,7 @@ def _caption(report: ReportData, name: str, number: int) -> str:
     return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>{loss} {shown}</small>"
 
 
-def _window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
+def window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
     """Find the rows of a series that are drawn, and their times, (rows,): all where it has one answer."""
     table, store = report.competition.train, report.train
     first, end = int(store.offsets[number]), int(store.offsets[number] + store.lengths[number])
@@ -78,7 +79,7 @@ def _window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
 
 def _inputs(report: ReportData, number: int) -> list[Mark]:
     """Make a line for each input, scaled to 0 to 1."""
-    table, (shown, time) = report.competition.train, _window(report, number)
+    table, (shown, time) = report.competition.train, window(report, number)
     rows = table.frame.slice(shown.start, len(time))
     lines: list[Mark] = []
     taken = len(report.names) if report.kind in SHARES and not report.train.on_series else 0  # colours of classes

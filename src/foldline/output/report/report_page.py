@@ -44,7 +44,7 @@ def html(report: ReportData) -> str:
         ("Slices", score_section.by_slice(report)),
         ("Calibration", error_section.calibration(report)),
         ("Read back exactly", blend_section.exact_rows(report)),
-        ("Open rows", open_rows_section.by_kind(report)),
+        ("Open rows", open_rows_section.section(report)),
         ("Learning curves", training_section.curves(report)),
         ("Blend", blend_section.weights(report)),
         ("Time", training_section.times(report)),

@@ -6,13 +6,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from foldline.core import artefacts, interrupt
 from foldline.core.errors import UserError, complain
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
-from foldline.run.on_ray import nodes, session, worker
+from foldline.run.on_ray import nodes, parcels, session, worker
 from foldline.run.on_ray.nodes import Needs
 from foldline.run.process_executor import SAVING_S
 from foldline.run.schedule import Schedule
@@ -31,11 +32,21 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         UserError: also where Ray or a cluster is not there, a node does not have what cells need, or a cell was lost
             with its worker again and again.
     """
-    with session.opened(config), interrupt.deferred(signal.SIGTERM), nodes.expected() as expected:
+    if config.data == "object-store":
+        parcels.refuse_channels(jobs)
+    wanted = nodes.expected(config.data == "shared", _metric_files(jobs))
+    with session.opened(config), interrupt.deferred(signal.SIGTERM), wanted as expected:
         needs = {job.key: Needs.of(job, config) for job in jobs}
         nodes.refuse_unfit(expected, list(dict.fromkeys(needs.values())))
         with _ClusterRun(jobs, needs, config.workers, expected, on_event) as run:
             run.run()
+
+
+def _metric_files(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """Name the files of the competition's own metric that cells read, each once."""
+    chosen = (job.cell.metric.file for job in jobs if job.cell.metric is not None)
+    paths = (path for file in chosen if file is not None for path in (file.path, file.solution) if path)
+    return tuple(dict.fromkeys(paths))
 
 
 class _ClusterRun:
@@ -55,6 +66,7 @@ class _ClusterRun:
         self._lost = Counter[str]()
         self._looked = self._fit = time.monotonic()  # when nodes were looked at; when one was last seen to hold a cell
         self._mailbox = self._actor()
+        self._post = None if expected.token else parcels.Post()
         given = worker.Shared(self._mailbox, expected, artefacts.checked(), worker.blas_threads())
         self._shared = ray.put(given)
         self._task = ray.remote(worker.run_cell)
@@ -100,15 +112,16 @@ class _ClusterRun:
             options: dict[str, Any] = {"num_cpus": need.cpus, "num_gpus": need.gpus, "name": job.cell.name}
             if need.memory:
                 options["memory"] = need.memory
+            sent = [] if self._post is None else self._post.parcels(job)
             # Ray's own retries would begin behind this run's back, and without an end.
-            self._running[self._task.options(**options, max_retries=0).remote(job, self._shared)] = job
+            self._running[self._task.options(**options, max_retries=0).remote(job, self._shared, sent)] = job
 
     def _end(self, task: Any) -> None:
         """Take the end of a task: the cell is done, is lost, or ends the run."""
         job = self._running.pop(task)
         errors = self._ray.exceptions
         try:
-            how, what = self._ray.get(task)
+            how, what, left = self._ray.get(task)
         except (
             errors.WorkerCrashedError,
             errors.NodeDiedError,
@@ -120,6 +133,7 @@ class _ClusterRun:
             return
         except errors.RayError as error:
             raise UserError(f"Ray could not run {job.cell.name}: {' '.join(str(error).split())}") from error
+        parcels.receive(job.cell, left)
         if how == "error":
             raise what
         if how == "unfit":
@@ -199,7 +213,12 @@ class _ClusterRun:
             for text in (values["text"] for _, kind, values in self._taken() if kind == worker.COMPLAINT):
                 complain(text)
             for task in ended:
-                del self._running[task]
+                self._take_what_is_left(self._running.pop(task), task)
+
+    def _take_what_is_left(self, job: Job, task: Any) -> None:
+        """Keep what a stopped cell has sent: its checkpoint."""
+        with suppress(self._ray.exceptions.RayError):  # taken back, or lost: there is nothing
+            parcels.receive(job.cell, self._ray.get(task).left)
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Expected:
     home: str  # absolute path of the home folder
     token: str  # name of a file in runs/probes; empty: nothing is shared by path
     content: str  # of that file
+    paths: tuple[str, ...]  # that must be there besides: a competition's metric file
     code: str  # hash of foldline's source
     versions: tuple[tuple[str, str], ...]  # package -> version, of Python and PACKAGES
 
@@ -68,14 +69,22 @@ class Needs:
 
 
 @contextmanager
-def expected() -> Iterator[Expected]:
-    """Describe this process for its nodes; inside the block a file of the home folder is there for them to find."""
+def expected(shared: bool = True, paths: tuple[str, ...] = ()) -> Iterator[Expected]:
+    """Describe this process for its nodes; inside the block a file of the home folder is there for them to find.
+
+    Args:
+        shared: whether they are to find it.
+        paths: what must be there besides.
+    """
+    if not shared:
+        yield Expected(str(files.home()), "", "", paths, code(), _versions())
+        return
     content = secrets.token_hex(16)
     # Each run has a file of its own: a network's file system may remember for a while that a name was not there.
     path = files.runs() / TOKENS / f".ray-{os.getpid()}-{content[:8]}{files.TEMPORARY}"
     files.write_text(path, content)
     try:
-        yield Expected(str(files.home()), path.name, content, code(), _versions())
+        yield Expected(str(files.home()), path.name, content, paths, code(), _versions())
     finally:
         path.unlink(missing_ok=True)
 
@@ -90,6 +99,8 @@ def trouble(wanted: Expected) -> str:
             return f"does not see the home folder {wanted.home} ({error.strerror}: {path})"
         if found != wanted.content:
             return f"has another folder at {wanted.home}: {path} has another content there"
+    if missing := [path for path in wanted.paths if not Path(path).exists()]:
+        return f"does not see {missing[0]}"
     differing = [f"{name} {here}, not {there}" for (name, there), (_, here) in _pairs(wanted) if there != here]
     if differing:
         return f"has other packages: {', '.join(differing)}"
@@ -142,12 +153,13 @@ def refuse_unfit(wanted: Expected, needs: Sequence[Needs]) -> None:
                 f"executor.kind = 'ray': a cell asks for {need}, and no node of the cluster has that: {has}. Lower "
                 "train.threads, executor.cpus, executor.gpus or executor.memory_gb."
             )
-    wrong = _probed(wanted, [node for node in alive if any(need.held_by(node) for need in needs)])
+    asked = probed(wanted, [node for node in alive if any(need.held_by(node) for need in needs)])
+    wrong = [f"{name_of(node)} {said}" for node, said in asked if said]
     if wrong:
         more = f" {len(wrong) - 1} more nodes are wrong, too: {'; '.join(wrong[1:])}." if wrong[1:] else ""
         raise UserError(
-            f"executor.kind = 'ray': {wrong[0]}. Every node needs the same home folder at the same path, the same "
-            f"checkout and the same packages; nothing was trained.{more}"
+            f"executor.kind = 'ray': {wrong[0]}. Every node needs the same checkout, the same packages and, but for "
+            f"executor.data = 'object-store', the home folder at the same path; nothing was trained.{more}"
         )
 
 
@@ -162,8 +174,8 @@ def name_of(node: Mapping[str, Any]) -> str:
     return f"node {name}" if name not in (node["NodeManagerAddress"], machine) else f"node {machine} ({name})"
 
 
-def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Let each node say what it lacks; a sentence for each that lacks something."""
+def probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Let each node say what it lacks, as `trouble` does; one that goes away meanwhile is left out."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -173,7 +185,7 @@ def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
         for node in alive
         for place in [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)]
     ]
-    wrong = []
+    answers = []
     for node, answer in asked:
         try:
             said = ray.get(answer, timeout=PROBE_S)
@@ -181,9 +193,8 @@ def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
             continue  # it has gone away since: nothing will run there
         except (ray.exceptions.RayError, RuntimeError, ImportError) as error:
             said = f"can't run foldline ({_last_line(error)})"
-        if said:
-            wrong.append(f"{name_of(node)} {said}")
-    return wrong
+        answers.append((node, said))
+    return answers
 
 
 def _last_line(error: Exception) -> str:
@@ -195,8 +206,3 @@ def at_once(needs: Needs) -> int:
     import ray
 
     return max(1, sum(needs.held_by(node) for node in ray.nodes()))
-
-
-def without_token(wanted: Expected) -> Expected:
-    """Return the same for nodes that share no folder."""
-    return replace(wanted, token="", content="")

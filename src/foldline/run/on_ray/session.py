@@ -106,7 +106,7 @@ def _init(address: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+    except Exception as error:  # what Ray raises where a node does not start in time has no class of its own
         ray.shutdown()
         what = "No cluster could be started" if address == LOCAL else f"No cluster could be joined at {address!r}"
         named = "" if address == LOCAL else f" (executor.address, or {ADDRESS})"

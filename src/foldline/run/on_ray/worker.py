@@ -10,23 +10,30 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from foldline.core import artefacts, files, interrupt
 from foldline.core.errors import complaints_to, from_worker
 from foldline.run import turns
 from foldline.run.cells import Job
-from foldline.run.on_ray import nodes
+from foldline.run.on_ray import nodes, parcels
 from foldline.run.on_ray.nodes import Expected
 
 EXCHANGE_S = 0.2  # between two looks of a worker at the mailbox
 COMPLAINT = "complaint"  # kind of an event that is nobody's cell's
 Event = tuple[str, str, dict[str, Any]]  # key of a job, kind, values
-Ended = tuple[str, Any]  # "done", "stopped", "unfit" with a clause, "error" with an exception
+
+
+class Ended(NamedTuple):
+    """How a task has ended."""
+
+    how: str  # "done", "stopped", "unfit", "error"
+    what: Any = None  # "unfit": a clause; "error": an exception
+    left: parcels.Contents | None = None  # what the cell has left, where no folder is shared
 
 
 class Mailbox:
@@ -60,20 +67,34 @@ class Shared:
     checked: artefacts.Seen  # what the driver has compared with its checksums
     blas_threads: int  # of the driver, as sums may depend on them
 
+    @property
+    def by_path(self) -> bool:
+        """Whether nodes see the driver's home folder."""
+        return bool(self.expected.token)
 
-def run_cell(job: Job, shared: Shared) -> Ended:
-    """Run a job in this process, as a task of Ray; it is trained, and predicts, as everywhere."""
+
+def run_cell(job: Job, shared: Shared, sent: Sequence[parcels.Parcel] = ()) -> Ended:
+    """Run a job in this process, as a task of Ray; it is trained, and predicts, as everywhere.
+
+    sent: what it reads, where no folder is shared.
+    """
     if trouble := nodes.trouble(shared.expected):
-        return "unfit", trouble
-    return _run(job, shared)
+        return Ended("unfit", trouble)
+    home = shared.expected.home
+    if shared.by_path:
+        with files.at_home_everywhere(Path(home)):
+            artefacts.trust(shared.checked)
+            return _run(job, shared)
+    with files.at_home_everywhere(parcels.node_home(home)):
+        parcels.unpack(sent)
+        ended = _run(parcels.moved(job, home), shared)
+        return ended._replace(left=parcels.left_by(job.cell))
 
 
 def _run(job: Job, shared: Shared) -> Ended:
     from threadpoolctl import threadpool_limits
 
-    artefacts.trust(shared.checked)
     with (
-        files.at_home_everywhere(Path(shared.expected.home)),
         threadpool_limits(shared.blas_threads, user_api="blas"),
         interrupt.deferred(signal.SIGTERM),
         _Line(shared.mailbox, job.key).open() as line,
@@ -82,12 +103,12 @@ def _run(job: Job, shared: Shared) -> Ended:
         try:
             turns.take_from(_One(job), 1, turns.throttled(lambda _, kind, values: line.put(kind, values)))
         except KeyboardInterrupt:
-            return "stopped", None
+            return Ended("stopped")
         except SystemExit:
             raise
         except BaseException as error:  # a panic in a library's Rust code is no Exception
-            return "error", from_worker(error)
-    return "done", None
+            return Ended("error", from_worker(error))
+    return Ended("done")
 
 
 def blas_threads() -> int:

@@ -23,7 +23,7 @@ STAGES = ("pre-training", "training", "predicting")
 DOOMED = "doomed"  # resource of the node that may be killed
 
 
-def instead(patch: pytest.MonkeyPatch, run_cell: Callable[[Job, worker.Shared], worker.Ended]) -> None:
+def instead(patch: pytest.MonkeyPatch, run_cell: Callable[..., worker.Ended]) -> None:
     """Let workers run this; in their process worker.run_cell is what it always is."""
     import ray
 
@@ -45,7 +45,7 @@ def happened(home: Path) -> set[str]:
     return {path.name.removeprefix("fault-") for path in home.glob("fault-*")}
 
 
-def kills_its_worker(job: Job, shared: worker.Shared) -> worker.Ended:
+def kills_its_worker(job: Job, shared: worker.Shared, *sent: Any) -> worker.Ended:
     """Run a cell; kill this process the first time that a stage is reached."""
     home = shared.expected.home
 
@@ -55,10 +55,10 @@ def kills_its_worker(job: Job, shared: worker.Shared) -> worker.Ended:
     with pytest.MonkeyPatch.context() as patch:
         second_step(patch, at("pre-training" if job.cell.pretraining_store else "training"))
         before(patch, cell_training, "write_predictions", at("predicting"))
-        return worker.run_cell(job, shared)
+        return worker.run_cell(job, shared, *sent)
 
 
-def kills_its_node(job: Job, shared: worker.Shared) -> worker.Ended:
+def kills_its_node(job: Job, shared: worker.Shared, *sent: Any) -> worker.Ended:
     """Run a cell; in its second step, and where it has saved one before, kill the raylet of a doomed node."""
     import ray
 
@@ -71,7 +71,7 @@ def kills_its_node(job: Job, shared: worker.Shared) -> worker.Ended:
 
     with pytest.MonkeyPatch.context() as patch:
         second_step(patch, kill)
-        return worker.run_cell(job, shared)
+        return worker.run_cell(job, shared, *sent)
 
 
 def second_step(patch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
