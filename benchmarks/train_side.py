@@ -131,7 +131,6 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
         absent={},
         hidden=torch.full((FEATURES,), math.nan, device=device),
         codes=1,
-        absent={},
     )
     torch.manual_seed(seed)
     state = State(network_of(task).to(device), config, device)
