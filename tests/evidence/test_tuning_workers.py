@@ -48,6 +48,20 @@ def test_what_no_values_have_caused_ends_the_search_and_refuses_no_trial(
     assert all("refused" not in trial.user_attrs.get("why", "") for trial in queue.trials())
 
 
+def test_the_cells_of_a_trial_run_on_a_cluster_where_the_config_says_so(
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_evaluation.executors, "check", lambda _: None)
+    search = searches.queue(search_file, "executor.kind=ray").search
+    ready, given = trial_evaluation.prepare(search.config({}), search.tune.seeds), list[Any]()
+    monkeypatch.setattr(
+        trial_evaluation.executors, "execute", lambda jobs, config, _: given.append((jobs, config.kind))
+    )
+    trial_evaluation.train_fold(ready, 0, lambda *_: None)
+    [(jobs, kind)] = given
+    assert kind == "ray" and {job.cell.fold for job in jobs} == {0}
+
+
 def test_no_trial_begins_that_would_not_end_in_time(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue, now = searches.queue(search_file), 1e9
     monkeypatch.setattr(workers, "time", SimpleNamespace(time=lambda: now))  # a clock that stands

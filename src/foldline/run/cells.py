@@ -44,9 +44,7 @@ class ModelConfig:
     train: TrainConfig  # [train] with this model's changes
     teacher: TeacherConfig | None = None  # pseudo-labels of test series that it is trained on, too
     pretrain: PretrainConfig | None = None  # series that it is trained on first
-    masked_copies: int = (
-        0  # of the training series with other exact rows, which it learns from, too
-    )
+    masked_copies: int = 0  # of the training series with other exact rows, which it learns from, too
     channels_from: str = ""  # label of an estimator of open rows, whose channels it reads: it learns those rows alone
 
     @property
