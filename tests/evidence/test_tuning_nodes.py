@@ -1,4 +1,4 @@
-"""A search on two machines, which share PostgreSQL or a journal: two homes, each with runs, cells and leases of its own.
+"""A search on two machines that share PostgreSQL or a journal: two homes, each with runs, cells and leases of its own.
 
 ./run.sh test --slow tests/evidence/test_tuning_nodes.py
 """

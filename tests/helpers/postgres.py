@@ -98,7 +98,7 @@ def _unprivileged() -> str | None:
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Have a server for a while. Its folder lies where other users get to, and its path is short enough for a socket."""
+    """Have a server for a while. Its folder lies where other users get to; its path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="foldline-pg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         server = Server(Path(folder))
         try:
