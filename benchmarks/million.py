@@ -32,9 +32,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.size import INTERVAL, memory
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks.size import INTERVAL, memory  # noqa: E402
+
 PAGE = ROOT / "docs" / "scale.md"
 BEGIN, END = "<!-- table: ./run.sh bench million --page -->\n\n", "\n<!-- end of that table -->"
 BOUND = 8 << 30  # bytes of memory
