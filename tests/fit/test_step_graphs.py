@@ -24,6 +24,7 @@ from foldline.fit.training_state import State
 
 CONV = {"width": 8, "dropout": 0.3, "embed": 2, "blocks": [{"kind": "conv"}]}
 RECURRENT = {"width": 8, "dropout": 0.3, "embed": 2, "blocks": [{"kind": "bilstm"}, {"kind": "gru"}]}
+pytestmark = pytest.mark.filterwarnings("ignore:.*eterministic:UserWarning")
 RECIPE = replace(TRAIN, batch=4, ema=0.9, augment=AugmentConfig(mask_static=0.3, shuffle=0.5))
 
 

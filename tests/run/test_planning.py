@@ -47,6 +47,8 @@ OTHERS: dict[type, dict[str, Any]] = {
         "precision": "bf16",
         "threads": 2,
         "compile": True,
+        "graphs": True,
+        "processes": 2,
         "deterministic": "off",
         "seeds": (0, 1),
         "full_seeds": (7,),
@@ -122,6 +124,7 @@ def test_the_key_depends_on_every_field_of_train_but_on_where_and_how(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr(TrainConfig, "refuse_device", lambda self: None)  # CUDA graphs are for a GPU alone
     changed = key(given, net(train=others(BASE)[name]))
     assert (changed == key(given, net())) == (name in train_config.NOT_IN_KEY)
 

@@ -1,0 +1,162 @@
+"""Time and memory from simulated breaths to a submission, at 10 thousand, 100 thousand and a million series. Run:
+
+    ./run.sh bench million                                  # all; hours on two cores, 20 GB of disk, removed at the end
+    ./run.sh bench million --series 10000 100000            # some sizes
+    ./run.sh bench million --page                           # writes the table into docs/scale.md
+
+So many breaths of 80 rows to train on, and as many others to predict. Each stage is a process of its own
+(million_stages.py): simulate both, write them as Parquet; read and check the training table, folds, features; one epoch
+of a small hybrid in each of two folds, which reads the store for each batch (train.resident = "off"), and its
+predictions; scores and report; `infer` of the others, up to a Parquet submission that has passed the gate. Exact
+decoding of them is measured by itself, up to --decode series.
+
+CPU seconds are of all threads and processes of a step: other work on the machine changes them less than seconds. Memory
+is anonymous and shared memory of all processes, the largest seen, with what Python and its libraries take; pages of
+files are not counted, since the system takes them back when it needs them. `exponent`: least squares of log(CPU
+seconds) by log(series); 1 is a straight line, and what a step takes at any size makes it less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks.size import INTERVAL, memory  # noqa: E402
+
+PAGE = ROOT / "docs" / "scale.md"
+BEGIN, END = "<!-- table: ./run.sh bench million --page -->\n\n", "\n<!-- end of that table -->"
+BOUND = 8 << 30  # bytes of memory
+SIZES = (10_000, 100_000, 1_000_000)
+STAGES = ("simulate", "prepare", "train", "infer")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step has cost."""
+
+    step: str
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    memory: int  # bytes, peak
+
+
+class Watch(threading.Thread):
+    """Samples the memory of a process and of those that it starts."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.pid, self.peak, self.ended = pid, 0, threading.Event()
+
+    def run(self) -> None:
+        """Sample until it is told to end."""
+        while not self.ended.wait(INTERVAL):
+            self.peak = max(self.peak, memory(self.pid))
+
+    def taken(self) -> int:
+        """Return the peak since the last call."""
+        peak, self.peak = max(self.peak, memory(self.pid)), 0
+        return peak
+
+
+def run(stage: str, folder: Path, series: int) -> list[Cost]:
+    """Run a stage in a fresh process; what it says between its lines of JSON is printed."""
+    words = [sys.executable, "-m", "benchmarks.million_stages", stage, str(folder), str(series)]
+    costs = []
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        while child.stdout.readline() not in ("ready\n", ""):
+            pass
+        watch = Watch(child.pid)
+        watch.start()
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        for line in child.stdout:
+            if line.startswith('{"step"'):
+                costs.append(Cost(**json.loads(line), memory=watch.taken()))
+        watch.ended.set()
+    if child.returncode != 0:
+        raise SystemExit(f"{stage} of {series:,} series ended with exit code {child.returncode}")
+    return costs
+
+
+def measure(series: int, decoded: int, place: Path, keep: bool) -> list[Cost]:
+    """Run all stages at one size."""
+    folder = Path(tempfile.mkdtemp(prefix=f"million-{series}-", dir=place))
+    try:
+        stages = [*STAGES, *(["decode"] if series <= decoded else [])]
+        found = []
+        for stage in stages:
+            for cost in run(stage, folder, series):
+                print(line(series, cost), flush=True)
+                found.append(cost)
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+    return found
+
+
+def line(series: int, cost: Cost, exponent: str = "") -> str:
+    """Write a line of the table."""
+    rate = f"{cost.rows / cost.cpu_seconds:,.0f}" if cost.cpu_seconds else ""
+    cells = [f"{series:,}", f"{cost.seconds:,.1f}", f"{cost.cpu_seconds:,.1f}", rate, f"{cost.memory / 2**20:,.0f}"]
+    return f"| {cost.step} | {' | '.join(cells)} | {exponent} |"
+
+
+def table(found: dict[int, list[Cost]]) -> list[str]:
+    """Write the table: for each step its sizes, and behind the last one the exponent."""
+    lines = ["| step | series | s | CPU s | rows a CPU s | peak, MiB | exponent |", "|---|--:|--:|--:|--:|--:|--:|"]
+    for step in dict.fromkeys(cost.step for costs in found.values() for cost in costs):
+        each = {series: cost for series, costs in found.items() for cost in costs if cost.step == step}
+        for series, cost in each.items():
+            last = series == max(each) and len(each) > 1
+            lines.append(line(series, cost, f"{exponent(each):.2f}" if last else ""))
+    return lines
+
+
+def exponent(each: dict[int, Cost]) -> float:
+    """Return the slope of log(CPU seconds) by log(series)."""
+    seconds = [cost.cpu_seconds for cost in each.values()]
+    return float(np.polyfit(np.log(list(each)), np.log(seconds), 1)[0])
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print; the exit code is 1 where a step takes more memory than its bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--series", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--decode", type=int, default=100_000, help="largest size whose test series are decoded")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/scale.md")
+    parser.add_argument("--folder", type=Path, help="where files go (default: runs/bench)")
+    parser.add_argument("--keep", action="store_true", help="keep the files")
+    given = parser.parse_args(argv)
+    from foldline.core import files
+
+    place = (given.folder or files.runs() / "bench").resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    began, found = time.perf_counter(), {}
+    for series in sorted(given.series):
+        found[series] = measure(series, given.decode, place, given.keep)
+    lines = table(found)
+    print("\n" + "\n".join(lines) + f"\n\n{(time.perf_counter() - began) / 60:.0f} min, {os.cpu_count()} cores")
+    if given.page:
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+    return int(any(cost.memory > BOUND for costs in found.values() for cost in costs))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
