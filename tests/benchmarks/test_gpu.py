@@ -30,6 +30,11 @@ def test_what_fails_soonest_comes_first() -> None:
     assert list(gpu.PARTS) == ["machine", "tests", "rival", "together", "graphs", "networks", "baseline"]
 
 
+def test_every_file_with_tests_for_a_gpu_is_run() -> None:
+    files = [file for file in (ROOT / "tests").rglob("test_*.py") if "\nfrom devices import " in file.read_text()]
+    assert {str(file.relative_to(ROOT)) for file in files} == set(gpu.TESTS)
+
+
 @pytest.mark.parametrize(
     ("error", "state", "why"),
     [
