@@ -47,7 +47,7 @@ from foldline.run.executor_config import ExecutorConfig  # noqa: E402
 from foldline.run.on_ray import session  # noqa: E402
 
 NETWORK = "model=[{name = 'hybrid', width = 16, blocks = [{kind = 'bilstm'}, {kind = 'conv'}]}]"
-PILOT = 100  # epochs by which the others are counted
+PILOT = 100  # epochs; twice as many more tell what one costs
 FAULTY = [
     *("train.epochs=6", "train.batch=2", "train.checkpoint_s=0"),
     "model.0.pretrain={source = 'more', train = {epochs = 2}}",
@@ -104,8 +104,8 @@ def measured(**task: Any) -> dict[str, Any]:
 
 def speed(cells: int, seconds: float, pairs: int, workers: int) -> dict[str, Any]:
     """Measure both executors in turn."""
-    pilot = measured(kind="serial", workers=1, seeds=1, epochs=PILOT)
-    epochs = math.ceil(PILOT * seconds / pilot["cell_core_s"])
+    few, more = (measured(kind="serial", workers=1, seeds=1, epochs=count) for count in (PILOT, 3 * PILOT))
+    epochs = math.ceil(2 * PILOT * seconds / (more["cell_core_s"] - few["cell_core_s"]))
     common = {"workers": workers, "seeds": math.ceil(cells / 2), "epochs": epochs}
     print(f"{2 * common['seeds']} cells of {epochs} epochs, {workers} at a time, {os.cpu_count()} cores")
     print(f"{'':10}{'total':>10}{'start':>10}{'a cell':>10}{'cores':>10}{'x':>8}{'bytes':>8}")

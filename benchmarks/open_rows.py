@@ -207,10 +207,9 @@ def over_pressure(scored: Scored, final: dict[str, Array]) -> None:
         cells = []
         for mean, rows in ((final["free run"], unsaturated), (final["bounds"], scored.open)):
             here = rows & (mean >= low) & (mean < high)
-            error = (scored.truth - mean)[here]
-            cells += (
-                [f"{error.mean():+.2f}", f"{np.abs(error).mean():.2f} ({int(here.sum())})"] if here.any() else ["–"] * 2
-            )
+            error = scored.truth - mean
+            size = f"{np.abs(error[here]).mean():.2f} ({int(here.sum())})" if here.any() else "–"
+            cells += [interval(error, here, signed=True), size]
         print(f"| {low} to {high} | {' | '.join(cells)} |")
 
 

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
-from foldline.fit import network_cell, trainer
+from foldline.fit import network_cell, step_graphs, trainer
 from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
@@ -59,6 +59,7 @@ class Task:
     device: str = "cpu"
     threads: int = 1
     deterministic: str = "auto"
+    graphs: bool = False  # train.graphs
 
     @property
     def kept(self) -> int:
@@ -98,12 +99,14 @@ def ours(task: Task) -> float:
         device=task.device,  # type: ignore[arg-type]
         threads=task.threads,
         deterministic=task.deterministic,  # type: ignore[arg-type]
+        graphs=task.graphs,
         checkpoint_s=1e9,
     )
     turns = [_cell(task, config, seed) for seed in range(task.together)]
     began = 0.0
-    for step in range(WARM_UP + task.steps):
-        if step == WARM_UP:
+    first = WARM_UP + (step_graphs.WARM_UP if task.graphs else 0)
+    for step in range(first + task.steps):
+        if step == first:
             began = _now(task)
         for turn in turns:
             next(turn)

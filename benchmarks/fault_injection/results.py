@@ -17,7 +17,7 @@ Tree = dict[str, bytes]  # file, below a folder -> its content
 # Keys of JSON objects that hold times, or sums over files with times in them.
 TIMED = re.compile(r"^time\.|_s$|^(seconds|minutes|made|created|cost|step|growth|checksum|files|bytes|peak_bytes)$")
 LEFT_OUT = re.compile(
-    r"\.html$|\.journal$|\.lock$|/leases/|/locks/|(made|progress)\.json$"  # with times in them, or names that are drawn
+    r"\.html$|\.journal$|\.lock$|/leases/|/locks/|(made|progress|cost)\.json$"  # with times, or names that are drawn
     r"|\.foldline-tmp$"  # what a kill leaves is swept ten minutes later
     r"|runs/cells/\w+/(done|test-\w+)\.json$"  # checksums of histories with times; what they vouch for is compared
 )

@@ -11,8 +11,11 @@ from pathlib import Path
 from benchmarks.versions import process_costs
 
 ROOT = Path(__file__).resolve().parents[2]
-# Variables that would lead a clone to another environment, home or cluster than its own.
-FOREIGN = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONSAFEPATH", "RAY_ADDRESS", "UV_PROJECT_ENVIRONMENT")
+# Variables that would lead a clone to another environment, home, cluster or compiled code than its own.
+FOREIGN = (
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONSAFEPATH", "RAY_ADDRESS", "UV_PROJECT_ENVIRONMENT"),
+    "NUMBA_CACHE_DIR",
+)
 
 
 class NoCommit(ValueError):

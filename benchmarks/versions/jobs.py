@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import statistics
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -58,7 +59,7 @@ class Bench:
         return folder
 
 
-class Job:
+class Job(ABC):
     """One of the jobs; `name` in JOBS."""
 
     title: ClassVar[str]
@@ -71,19 +72,23 @@ class Job:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
-    def prepare(self, side: Side) -> None:
+    def prepare(self, side: Side) -> None:  # noqa: B027, most jobs have nothing to do then
         """Do what comes once, before all runs."""
 
-    def before(self, side: Side) -> None:
+    def before(self, side: Side) -> None:  # noqa: B027, most jobs have nothing to do then
         """Do what comes before each run."""
 
+    @abstractmethod
     def command(self, side: Side) -> Command:
         """Return what is timed."""
-        raise NotImplementedError
+
+    def details(self, cost: Cost) -> dict[str, Any]:
+        """Return what else a run has said."""
+        return {}
 
     def run_of(self, cost: Cost) -> Run:
         """Return what a run has cost."""
-        return Run(cost.seconds, cost.cpu_seconds, cost.peak_bytes)
+        return Run(cost.seconds, cost.cpu_seconds, cost.peak_bytes, self.details(cost))
 
     def rival(self) -> Command | None:
         """Return what is timed beside each pair."""
@@ -120,8 +125,8 @@ class Train(Job):
     def command(self, side: Side) -> Command:
         return Command(["./run.sh", *self.words(), "--json"], side.folder / "fresh")
 
-    def run_of(self, cost: Cost) -> Run:
-        return Run(cost.seconds, cost.cpu_seconds, cost.peak_bytes, scores_of(cost))
+    def details(self, cost: Cost) -> dict[str, Any]:
+        return scores_of(cost)
 
 
 class TrainAgain(Train):
@@ -224,8 +229,8 @@ class Sample(Job):
         more = few if self.bench.small else ()
         return run_sh(side, "train", str(self.config(side)), f"data.source={self.bench.data}", *more, "--json")
 
-    def run_of(self, cost: Cost) -> Run:
-        return Run(cost.seconds, cost.cpu_seconds, cost.peak_bytes, scores_of(cost))
+    def details(self, cost: Cost) -> dict[str, Any]:
+        return scores_of(cost)
 
 
 class InferFast(Job):
@@ -264,8 +269,8 @@ class Tests(Job):
         words = ["-q", "-p", "no:cacheprovider", "-m", "slow or not slow", f"@{side.folder / 'tests.txt'}"]
         return run_sh(side, "test", *words)
 
-    def run_of(self, cost: Cost) -> Run:
-        return Run(cost.seconds, cost.cpu_seconds, cost.peak_bytes, {"pytest": cost.output.splitlines()[-1]})
+    def details(self, cost: Cost) -> dict[str, Any]:
+        return {"pytest": cost.output.splitlines()[-1]}
 
 
 class Inputs(Job):

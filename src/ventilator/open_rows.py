@@ -129,15 +129,18 @@ def read(text: str) -> SessionLungs:
     return SessionLungs.from_json(text)
 
 
-def masked(rows: Rows, random: np.random.Generator) -> dict[str, NDArray[Any]]:
+def masked(rows: Rows, random: np.random.Generator, among: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     """Hide exact rows: those of a breath stay exact where a drawn breath's of the same frame are.
 
     A breath of which nothing is left has no controller either, as one in which nothing was decoded.
+
+    among: (R,) rows of the breaths that are drawn from.
     """
     breaths, known = breaths_of(rows)
+    others = np.flatnonzero(among[rows[PLACES][:, 0]])
     inspired = breaths.u_out == 0
     told = ~np.isnan(known.pressure)
-    drawn = random.integers(0, len(known), len(known))
+    drawn = others[random.integers(0, len(others), len(known))]
     left = known.hide(inspired & inspired[drawn] & ~told[drawn])
     left = left.forget(~(inspired & ~np.isnan(left.pressure)).any(axis=1))
     return {**rows, **{f"known.{field.name}": getattr(left, field.name) for field in fields(Known)}}

@@ -123,7 +123,7 @@ def test_what_cannot_be_compared_is_refused(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_clone_is_led_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FOLDLINE_HOME", "VIRTUAL_ENV", "RAY_ADDRESS"):
+    for name in ("FOLDLINE_HOME", "VIRTUAL_ENV", "RAY_ADDRESS", "NUMBA_CACHE_DIR"):
         monkeypatch.setenv(name, "elsewhere")
     assert "elsewhere" not in checkouts.environment().values()
 

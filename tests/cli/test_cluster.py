@@ -13,6 +13,7 @@ import pytest
 from foldline.cli import cluster, cluster_commands
 from foldline.cli.cluster_commands import Machines
 from foldline.cli.main import main
+from foldline.cli.verb_table import VERBS
 from foldline.run.on_ray import overview
 from foldline.run.on_ray.overview import NodeView, Overview
 
@@ -42,6 +43,10 @@ def test_commands_lead_from_set_up_to_the_end(capsys: pytest.CaptureFixture[str]
     starts = [(host, there.rpartition("ray start ")[2]) for host, there in inner if "ray start" in there]
     assert starts == [("me@one", "--head --port=7000"), ("two", "--address=one:7000")]
     assert any("RAY_ADDRESS=one:7000 ./run.sh train CONFIG executor.kind=ray" in there for _, there in inner)
+    ddp = [there.partition("&& ")[2] for _, there in inner if "./run.sh ddp" in there]
+    assert len(ddp) == 2 and all("--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one:29400" in there for there in ddp)
+    verb = VERBS["ddp"]  # every option that is printed is one that it takes
+    assert {word for word in ddp[0].split() if word.startswith("--")} <= {*verb.options, *verb.shorthands}
     assert sum("./run.sh tune FILE tune.storage=" in there for _, there in inner) == 2
 
 

@@ -40,6 +40,14 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0 and capsys.readouterr().out == f"{__version__}\n"
 
 
+def test_train_imports_libraries_only_where_they_are_used() -> None:
+    """Whoever runs it again, with nothing to do, waits for imports alone."""
+    heavy = ("scipy", "sklearn", "lightgbm", "numba", "optuna", "wandb", "pandas", "pyarrow", "matplotlib", "ray")
+    script = f"import sys, foldline.cli.train; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_words_overrides_and_flags_are_distinguished() -> None:
     split = parse("train", VERBS["train"], ["quickstart", "a.b=1", "--json", "data.source=x=y"])
     assert (split.words, split.overrides, split.flags) == (["quickstart"], ["a.b=1", "data.source=x=y"], {"--json"})

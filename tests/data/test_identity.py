@@ -150,5 +150,5 @@ def test_names_in_the_same_order_have_the_places_of_a_join(names: list[str | Non
 )
 def test_names_are_unique_in_any_order(names: list[int], expected: bool) -> None:
     for kind in (pl.Int64, pl.String):
-        assert identity.unique(pl.Series(names, dtype=pl.Int64).cast(kind)) == expected
-    assert not identity.unique(pl.Series([None, None, *names], dtype=pl.Int64))
+        assert identity.is_unique(pl.Series(names, dtype=pl.Int64).cast(kind)) == expected
+    assert not identity.is_unique(pl.Series([None, None, *names], dtype=pl.Int64))

@@ -113,6 +113,10 @@ def assert_whole(storage: str, homes: tuple[Path, ...]) -> list[FrozenTrial]:
     return trials
 
 
+def numbers(trials: list[FrozenTrial], state: TrialState) -> set[int]:
+    return {trial.number for trial in trials if trial.state == state}
+
+
 def test_four_workers_on_two_machines(storage: str, homes: tuple[Path, Path]) -> None:
     command = words(storage, 1, "tune.workers=2")
     with ExitStack() as stack:
@@ -154,12 +158,13 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
             assert ended.code == -signal.SIGKILL, (stage, ended)
         killed = study(storage, tmp_path / STAGES[0]).trials
         states = Counter(trial.state for trial in killed)  # one had begun none, and one had ended its own
-        assert states == {TrialState.RUNNING: len(STAGES) - 2, TrialState.COMPLETE: 1}
+        assert (states[TrialState.RUNNING], states[TrialState.COMPLETE]) == (len(STAGES) - 2, 1)
         ended_well([start(home, command, stack)])
     trials = assert_whole(storage, (home,))
-    failed = {trial.number for trial in trials if trial.state == TrialState.FAIL}
-    assert failed == {trial.number for trial in killed if trial.state == TrialState.RUNNING}
-    assert {trial.user_attrs["again"] for trial in trials if "again" in trial.user_attrs} == failed
+    lost = numbers(killed, TrialState.RUNNING)
+    double = numbers(killed, TrialState.FAIL)  # values of two machines that began at once: one has asked again
+    assert numbers(trials, TrialState.FAIL) == lost | double
+    assert {trial.user_attrs["again"] for trial in trials if "again" in trial.user_attrs} == lost
 
 
 # ------------------------------------------------------- in the processes that are killed

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.leases import Leases
-from foldline.evidence.tuning.trial_queue import DEATHS, sampler
+from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
 
 
 def test_values_that_make_no_config_end_only_their_trial(rides: Path, home: Path) -> None:
@@ -90,13 +90,48 @@ def test_two_folders_of_leases_queue_a_trial_twice_and_one_is_dropped(search_fil
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
 
 
+def two_machines(search_file: Path, tmp_path: Path, *overrides: str) -> tuple[TrialQueue, TrialQueue]:
+    """The queues of two machines that share a journal."""
+    here, there = (
+        searches.queue(search_file, f"tune.storage={tmp_path / 'shared.journal'}", *overrides) for _ in range(2)
+    )
+    there.leases = Leases(tmp_path / "leases of the other machine")
+    return here, there
+
+
+def test_two_machines_that_draw_at_once_draw_different_values(
+    search_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = two_machines(search_file, tmp_path, "tune.sampler=random")
+    ask, begun = here.study.ask, list[Any]()
+
+    def begin_at_once() -> Any:
+        monkeypatch.setattr(here.study, "ask", ask)
+        begun.append(there.begin())
+        return ask()
+
+    monkeypatch.setattr(here.study, "ask", begin_at_once)
+    mine, theirs = here.begin(), begun[0]
+    assert mine is not None and mine.number == 2 and theirs.number == 0
+    assert here.search.space.suggest(mine) != there.search.space.suggest(theirs)
+    assert [trial.state for trial in here.trials()] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_a_config_that_two_machines_have_queued_is_tried_once(search_file: Path, tmp_path: Path) -> None:
+    here, there = two_machines(search_file, tmp_path, "tune.trials=3")
+    for queue in (here, there):
+        queue.study.enqueue_trial({"model.0.rounds": 9}, user_attrs={"warm": "a config"})
+    first, second = here.begin(), there.begin()
+    assert first is not None and first.user_attrs == {"warm": "a config"}
+    assert second is not None and "warm" not in second.user_attrs
+    assert [trial.state for trial in here.trials()] == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
+
+
 @pytest.mark.parametrize("queued", [False, True])
 def test_of_two_machines_that_begin_the_last_trial_at_once_one_gives_it_back(
     queued: bool, search_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = f"tune.storage={tmp_path / 'shared.journal'}"
-    here, there = (searches.queue(search_file, "tune.trials=1", storage) for _ in range(2))
-    there.leases = Leases(tmp_path / "leases of the other machine")
+    here, there = two_machines(search_file, tmp_path, "tune.trials=1")
     if queued:
         here.enqueue({"model.0.rounds": 9}, "a config")
     ask = here.study.ask

@@ -126,7 +126,7 @@ def test_a_shared_folder_that_is_unmounted_for_a_while(tmp_path: Path, monkeypat
     shared.rename(elsewhere)
     monkeypatch.undo()
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with pytest.raises(UserError, match=r"nothing has answered at .*study.journal for 5 minutes"):
+    with pytest.raises(UserError, match=r"nothing has answered at .*study\.journal for 5 minutes"):
         study.ask()
     assert not shared.exists(), "something was made where the folder is mounted"
 

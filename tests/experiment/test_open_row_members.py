@@ -23,7 +23,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import folds, loading
+from foldline.data import folds, loading, open_rows
 from foldline.data.channel_files import WIDTH, ChannelFiles
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
@@ -306,8 +306,15 @@ def test_matched_simulations_have_channels_that_saw_no_label_and_all_folds_share
 
 
 def test_masked_copies_are_learned_from_beside_the_series_and_count_as_much(
-    toys: Path, home: Path, training_data: dict[tuple[str, str], TrainingData]
+    toys: Path, home: Path, training_data: dict[tuple[str, str], TrainingData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    masked, drawn_from = open_rows.masked, list[np.ndarray]()
+
+    def seen(rows: dict[str, np.ndarray], number: int, among: np.ndarray) -> dict[str, np.ndarray]:
+        drawn_from.append(among)
+        return masked(rows, number, among)
+
+    monkeypatch.setattr(open_rows, "masked", seen)
     tiny.run("train", "rides", "model.1.masked_copies=2", "model.2.masked_copies=2")
     cells = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
     plain = planned()
@@ -317,6 +324,8 @@ def test_masked_copies_are_learned_from_beside_the_series_and_count_as_much(
     own, *copies = training_data[str(home), cells["hybrid"].key].labelled_sets
     held = np.load(cells["hybrid"].folder / "held_out.npy")
     assert len(copies) == 2 and not set(held) & set(copies[0].series)
+    inside = ~np.isin(own.store.series_of_answer, held)  # nothing of held-out series says what is hidden
+    assert sum(np.array_equal(among, inside) for among in drawn_from) == len(drawn_from) / 2 == 4  # of two folds
     for number, copy in enumerate(copies):
         assert copy.store.given is not None and own.store.given is not None
         hidden = np.arange(len(own.store.given)) % 2 == number

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
+
+from foldline.fit.process_state import WORKSPACE
 
 gpu = pytest.mark.gpu
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 GPU = pytest.param("cuda", marks=[gpu, needs_gpu])
+if torch.cuda.is_available():
+    os.environ.update(WORKSPACE)  # before CUDA starts
 EVERYWHERE = ["cpu", GPU]
 each_device = pytest.mark.parametrize("name", EVERYWHERE)
 

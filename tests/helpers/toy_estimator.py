@@ -108,7 +108,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         found.write(estimate_by(prepared[fingerprint], 0.5))  # type: ignore[arg-type]
         return found
 
-    def masked(rows: Mapping[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    def masked(rows: Mapping[str, np.ndarray], number: int, among: np.ndarray) -> dict[str, np.ndarray]:
+        assert among.any() and not among.all()
         hidden = np.arange(len(rows["exact"])) % 2 == number % 2
         return {**rows, "exact": np.where(hidden, np.nan, rows["exact"])}
 

@@ -24,7 +24,17 @@ from foldline.experiment import stored_experiment
 from foldline.output.report import ReportData, classes_section, curves_section, decided, examples_section, score_section
 from foldline.output.report.report_data import SUBMITTED
 
-ALWAYS = ["Scores", "Best, median and worst", "Errors", "Slices", "Learning curves", "Blend", "Time", "Cells"]
+ALWAYS = [
+    "Scores",
+    "Best, median and worst",
+    "Errors",
+    "Slices",
+    "Learning curves",
+    "Blend",
+    "Time",
+    "Machines",
+    "Cells",
+]
 OF_KIND = {  # sections that some kinds have
     "regression": ["Truth and prediction"],  # at the level "series"
     "binary": ["Confusion", "Classes", "Thresholds", "Reliability"],

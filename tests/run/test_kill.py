@@ -121,7 +121,8 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def left(home: Path) -> dict[str, bytes]:
     """Every file of every cell, and the submission; without times."""
-    found = {name: content for name, content in tiny.tree(home / "runs" / "cells").items() if "done.json" not in name}
+    stored = tiny.tree(home / "runs" / "cells")
+    found = {name: content for name, content in stored.items() if not name.endswith(("done.json", "cost.json"))}
     for name, content in found.items():
         if name.endswith("history.jsonl"):
             rows = [json.loads(line) for line in content.decode().splitlines()]

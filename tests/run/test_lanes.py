@@ -108,6 +108,12 @@ def test_the_estimate_knows_that_trees_wait_for_no_gpu() -> None:
 
 @gpu
 @needs_gpu
-def test_a_worker_a_gpu_trains_what_this_process_does(rides: Any, home: Any) -> None:
-    tiny.run("train", "rides", "executor.kind=process", "executor.workers=2", "train.device=cuda")
-    assert len(weights_of(home)) == 4
+def test_a_worker_a_gpu_trains_what_this_process_does(tmp_path: Path) -> None:
+    left = []
+    for kind in ("serial", "process"):
+        (tmp_path / kind).mkdir()
+        with tiny.home_of_rides(tmp_path / kind) as home:
+            words = f"executor.kind={kind}", "executor.workers=2", "train.device=cuda", "train.deterministic=on"
+            tiny.run("train", "rides", *words)
+            left.append(weights_of(home))
+    assert left[0] == left[1] and len(left[0]) >= 4 * 3

@@ -59,7 +59,7 @@ def test_the_pressure_of_the_frame_is_not_looked_at(frame: pl.DataFrame, rows: d
 
 def test_masked_rows_are_fewer_and_lie_as_those_of_another_breath(rows: dict[str, Any]) -> None:
     kept = {name: values.copy() for name, values in rows.items()}
-    left = open_rows.masked(rows, np.random.default_rng(3))
+    left = open_rows.masked(rows, np.random.default_rng(3), np.ones(COUNT * STEPS, dtype=bool))
     before, after = (~np.isnan(each["known.pressure"]) for each in (rows, left))
     inspired = rows["breaths.u_out"] == 0
     assert after.sum() < before.sum() and not (after & ~before).any()
@@ -73,10 +73,24 @@ def test_masked_rows_are_fewer_and_lie_as_those_of_another_breath(rows: dict[str
     assert np.isfinite(found.channels).all()
 
 
+def test_masks_are_drawn_from_the_given_breaths_alone(rows: dict[str, Any]) -> None:
+    """Others are held out: what of them is exact, their inputs say, must not change what a fold is trained on."""
+    own = np.arange(COUNT // 2)
+    among = np.zeros(COUNT * STEPS, dtype=bool)
+    among[rows["places"][own]] = True
+    other = {**rows, "known.pressure": rows["known.pressure"].copy()}
+    other["known.pressure"][COUNT // 2 :] = np.nan
+    one, changed = (
+        open_rows.masked(each, np.random.default_rng(3), among)["known.pressure"][own] for each in (rows, other)
+    )
+    np.testing.assert_array_equal(one, changed)
+    assert np.isnan(one).sum() > np.isnan(rows["known.pressure"][own]).sum()
+
+
 def test_a_breath_of_which_nothing_is_left_has_no_controller(rows: dict[str, Any]) -> None:
     bare = {**rows, "known.pressure": rows["known.pressure"].copy()}
     bare["known.pressure"][1:] = np.nan  # so that nearly all draw a breath without any exact row
-    left = open_rows.masked(bare, np.random.default_rng(0))
+    left = open_rows.masked(bare, np.random.default_rng(0), np.ones(COUNT * STEPS, dtype=bool))
     nothing = ~(~np.isnan(left["known.pressure"]) & (rows["breaths.u_out"] == 0)).any(axis=1)
     assert nothing.sum() >= COUNT - 1 and np.isnan(left["known.kt"][nothing]).all()
     assert (left["known.clip"][nothing] == 0).all() and np.isnan(left["known.bump"][nothing]).all()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from foldline.core.errors import UserError
 
+RENDEZVOUS = 29400  # port at which torchrun's processes meet; its own default
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -105,11 +106,22 @@ def steps(machines: Machines) -> list[Step]:
                 "# with PostgreSQL instead: tune.storage=postgresql+psycopg://USER@HOST/DB",
             ),
         ),
+        _large_model(machines),
         Step(
             "End Ray when you are done: `ray stop` ends every Ray process on the machine, also of others",
             machines.on_all(".venv/bin/ray stop"),
         ),
     ]
+
+
+def _large_model(machines: Machines) -> Step:
+    """One network on all GPUs of all machines, by torchrun; it needs no Ray."""
+    count = len(machines.hosts)
+    meet = f"--nnodes {count} --rdzv-backend c10d --rdzv-endpoint {machines.head}:{RENDEZVOUS} --rdzv-id big "
+    return Step(
+        "Or one large network on all GPUs of all machines, by torchrun: the same command on each, at the same time",
+        machines.on_all(f"./run.sh ddp --processes GPUS_OF_A_MACHINE {meet if count > 1 else ''}CONFIG"),
+    )
 
 
 def printed(written: Sequence[Step]) -> str:

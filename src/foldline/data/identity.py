@@ -70,7 +70,7 @@ def _of_floats(column: pl.Series) -> pl.Series:
     return integers if whole.all() else integers.cast(pl.String).zip_with(whole, column.cast(pl.String))
 
 
-def unique(names: pl.Series) -> bool:
+def is_unique(names: pl.Series) -> bool:
     """Return whether each name is there once. Those of a million series are in order: nothing is hashed then."""
     if not names.null_count() and (names[1:] > names[:-1]).all():
         return True
@@ -80,7 +80,7 @@ def unique(names: pl.Series) -> bool:
 def difference(names: pl.Series, expected: pl.Series) -> str:
     """Say how row ids differ from the expected ones, as a set; empty where they are the same, each once."""
     ours, theirs = alike(names, expected)
-    if ours.equals(theirs) and unique(theirs):  # as nearly always: nothing is sorted then
+    if ours.equals(theirs) and is_unique(theirs):  # as nearly always: nothing is sorted then
         return ""
     if ours.sort().equals(theirs.sort()) and not theirs.is_duplicated().any():
         return ""

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from foldline.core.chunks import chunks
 from foldline.data.table import Table
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 NEAR = 0.01  # standard deviations: a copy with less noise than this is found
 STEPS = 128  # first steps of a series, by which candidates are found

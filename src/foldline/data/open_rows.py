@@ -18,7 +18,7 @@ from foldline.data import exact_rows
 from foldline.data.channel_files import ChannelFiles
 from foldline.data.table import Table
 
-MASKS = 5  # seed of drawn masks: the copies of a table are the same for all models and runs
+MASKS = 5  # seed of drawn masks: the copies of a fold's series are the same for all models and runs
 
 if TYPE_CHECKING:
     pass
@@ -141,14 +141,17 @@ def exact(rows: dict[str, np.ndarray]) -> np.ndarray:
     return open_rows.exact(rows)
 
 
-def masked(rows: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
-    """Return prepared rows with other exact ones: fewer of each series, as another series of the table has them.
+def masked(rows: dict[str, np.ndarray], number: int, among: np.ndarray) -> dict[str, np.ndarray]:
+    """Return prepared rows with other exact ones: fewer of each series, as another series has them.
 
-    number: of the copy; each draws anew.
+    Args:
+        rows: of a table.
+        number: of the copy; each draws anew.
+        among: (R,) bool, rows of the series that these others are among: of those that a fold trains on.
     """
     from ventilator import open_rows
 
-    return open_rows.masked(rows, np.random.default_rng([MASKS, number]))
+    return open_rows.masked(rows, np.random.default_rng([MASKS, number]), among)
 
 
 def classes(fingerprint: str) -> np.ndarray:

@@ -7,9 +7,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from foldline.core.errors import UserError
 from foldline.data import column_names, near_copies
@@ -129,6 +126,8 @@ def _clusters(config: SimilarConfig, table: Table) -> np.ndarray:
         column_names.check_among("inputs", config.inputs, table.data.numeric_inputs, "inputs that are numbers")
     except ValueError as error:
         raise UserError(f"folds.similar: {error}.") from error
+    from scipy.spatial import cKDTree  # here: most commands have no need of SciPy, which takes 0.2 s
+
     compared = Compared(tables=(table,), steps=Compared.steps_of(table.lengths), inputs=config.inputs)
     sketch = near_copies.sketch_of(compared)
     if sketch is None:
@@ -148,6 +147,9 @@ def _clusters(config: SimilarConfig, table: Table) -> np.ndarray:
 
 def _connected(pairs: np.ndarray) -> np.ndarray:
     """Number the components of a graph, (nodes,) int64, in the order of their first nodes. pairs: (P, 2) of nodes."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     nodes = int(pairs.max()) + 1
     graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
     return np.asarray(connected_components(graph, directed=False)[1].astype(np.int64))

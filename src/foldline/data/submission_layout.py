@@ -98,7 +98,7 @@ class Layout:
         for asked in (None,) if every or table.asked.all() else (None, table.asked):
             ids = _distinct(self.addresses.ids)
             expected = pl.concat(each if asked is None else each.filter(pl.Series(asked)) for each in ids).drop_nulls()
-            if not identity.unique(expected):
+            if not identity.is_unique(expected):
                 expected = expected.unique(maintain_order=True)
             found = identity.difference(self.ids, expected) or self._gap(asked)
             if not found:

@@ -58,9 +58,14 @@ class EstimatorCell:
             self._latest = data.fingerprint, self.model.estimate(open_rows.read(data.fingerprint))
         return self._latest[1]
 
-    def of_copy(self, data: Store, number: int) -> Estimate:
-        """Estimate all rows of a table of whose exact rows some are hidden. number: of the copy (open_rows.masked)."""
-        return self.model.estimate(open_rows.masked(open_rows.read(data.fingerprint), number))
+    def of_copy(self, data: Store, number: int, series: np.ndarray) -> Estimate:
+        """Estimate all rows of a table of whose exact rows some are hidden: those that one of `series` (n,) lacks.
+
+        number: of the copy (open_rows.masked).
+        """
+        among = np.zeros(len(data.scored), dtype=bool)
+        among[data.answers(series)] = True
+        return self.model.estimate(open_rows.masked(open_rows.read(data.fingerprint), number, among))
 
     def save(self, folder: Path) -> None:
         """Write what was fitted."""

@@ -81,7 +81,7 @@ def layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> 
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
     problems, ids = [], table[data.id]
-    if not identity.unique(identity.whole(ids)):
+    if not identity.is_unique(identity.whole(ids)):
         problems.append(f"{data.id} must be unique, but {table.height - ids.n_unique()} rows repeat one")
     if sample is not None and not _are_texts_of(ids, sample[data.id]):
         problems.append(

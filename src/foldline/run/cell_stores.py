@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from foldline.data import channel_files, open_rows
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
@@ -30,8 +32,10 @@ def opened(cell: Cell, path: Path) -> Store:
     return channel_stores.with_channels(store, *found.read())
 
 
-def masked_copies(cell: Cell, path: Path) -> list[Store]:
+def masked_copies(cell: Cell, path: Path, series: np.ndarray) -> list[Store]:
     """Return the copies of the training table that a model learns from beside it: other rows of them are exact.
+
+    series: (n,) that the cell is fitted on: which rows stay exact is drawn from these, not from what is held out.
 
     Raises:
         Damaged: the estimator's cell is not what was written.
@@ -43,7 +47,7 @@ def masked_copies(cell: Cell, path: Path) -> list[Store]:
     store, other = open_store(path), cell.channels.model
     estimator = EstimatorCell(other.name, other.params)
     estimator.load(cell.channels.folder, store)
-    copies = (estimator.of_copy(store, number) for number in range(cell.model.masked_copies))
+    copies = (estimator.of_copy(store, number, series) for number in range(cell.model.masked_copies))
     return [channel_stores.with_channels(store, *channel_files.arrays(found)) for found in copies]
 
 

@@ -199,7 +199,7 @@ def _copies(cell: Cell, job: Job, series: np.ndarray) -> list[LabelledSeries]:
     if not cell.model.masked_copies:
         return []
     assert job.train is not None, "copies are of training series"
-    parts = [labelled_series(store, series) for store in cell_stores.masked_copies(cell, job.train)]
+    parts = [labelled_series(store, series) for store in cell_stores.masked_copies(cell, job.train, series)]
     return [replace(part, weight=part.weight / np.float32(len(parts))) for part in parts]
 
 

@@ -26,6 +26,7 @@ from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.train_config import TrainConfig
 from foldline.run import executors
+from foldline.run.cell_cost import COST
 from foldline.run.cells import Cell, ModelConfig
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.history import read_history
@@ -48,7 +49,7 @@ PARTS = {  # what a cell stores, each part before those that depend on it
 }
 ROW = "__row__"  # column of row ids, where the config has them made (data.id_template)
 CODE = "competition.py"
-NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "history.jsonl")
+NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "history.jsonl", COST)
 
 
 @dataclass(frozen=True)

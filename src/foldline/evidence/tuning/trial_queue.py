@@ -3,7 +3,8 @@
 A trial counts when it has ended: complete, or pruned. Before a worker takes a trial it checks which trials have lost
 their worker. Their values are queued again, then the dead trial is marked as failed; in this order a kill in between
 loses nothing. Then the worker takes a queued trial or samples a new one, unless tune.trials have ended or are running.
-Workers on other machines may do so at the same moment: whoever finds more trials than that gives its own back.
+Workers on other machines may do so at the same moment: whoever finds more trials than that gives its own back, and
+whoever has what another one has, values queued twice or drawn by the same seed, asks again.
 """
 
 from __future__ import annotations
@@ -87,17 +88,35 @@ class TrialQueue:
     def begin(self) -> optuna.Trial | None:
         """Begin a trial, whose lease the caller takes at once; None: none is left. Call it in `leases.queue_lock`."""
         self.requeue_dead()
-        if len(self._taken()) >= self.search.tune.trials:
-            return None
-        self.study.sampler = sampler(self.search.tune, len(self.trials()))
-        trial = self.study.ask()
-        while self._queued_before(trial):  # workers of two folders of leases have both queued it
-            self.study.tell(trial, state=TrialState.FAIL)
-            trial = self.study.ask()
-        if len(self._taken() - {trial.number}) >= self.search.tune.trials:
-            self._give_back(trial)
-            return None
-        return trial
+        while len(self._taken()) < self.search.tune.trials:
+            trial, drawn_as = self._ask()
+            if self._is_double(trial, drawn_as):
+                self.study.tell(trial, state=TrialState.FAIL)
+            elif len(self._taken() - {trial.number}) < self.search.tune.trials:
+                return trial
+            else:
+                self._give_back(trial)
+                return None
+        return None
+
+    def _ask(self) -> tuple[optuna.Trial, int]:
+        """Take a queued trial or sample a new one; return it, and the number that its sampler's seed was made of."""
+        number = len(self.trials())
+        self.study.sampler = sampler(self.search.tune, number)
+        return self.study.ask(), number
+
+    def _is_double(self, trial: optuna.Trial, drawn_as: int) -> bool:
+        """Whether workers of two folders of leases have queued the same values twice, or drawn by the same seed."""
+        marks = _queued_as(trial.user_attrs)
+        if marks is None:
+            return trial.number != drawn_as and not self._is_queued(trial)
+        return any(_queued_as(other.user_attrs) == marks for other in self.trials() if other.number < trial.number)
+
+    def _is_queued(self, trial: optuna.Trial) -> bool:
+        return "fixed_params" in self._frozen(trial).system_attrs
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        return next(each for each in self.trials(TrialState.RUNNING) if each.number == trial.number)
 
     def _taken(self) -> set[int]:
         """Return the trials that have ended or are running: of one look, so that one which ends meanwhile counts."""
@@ -109,9 +128,8 @@ class TrialQueue:
         Of workers on several machines that begin at the same moment the last one to begin sees all others, so never
         too many go on; it may be that none does, and all look again.
         """
-        frozen = next(each for each in self.trials(TrialState.RUNNING) if each.number == trial.number)
-        if "fixed_params" in frozen.system_attrs:
-            self.requeue(frozen, int(frozen.user_attrs.get("deaths", 0)))
+        if self._is_queued(trial):
+            self.requeue(self._frozen(trial), int(trial.user_attrs.get("deaths", 0)))
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
@@ -150,15 +168,14 @@ class TrialQueue:
             last = refused[-1]["why"]
             raise UserError(f"None of the first {len(refused)} trials could be trained. The last was {last}")
 
-    def _queued_before(self, trial: optuna.Trial) -> bool:
-        again = trial.user_attrs.get("again")
-        return again is not None and any(
-            other.user_attrs.get("again") == again for other in self.trials() if other.number < trial.number
-        )
-
     def _dead(self, trial: FrozenTrial) -> bool:
         began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
         return self.leases.dead(trial.number, trial.user_attrs, began, several_folders=bool(self.search.tune.storage))
+
+
+def _queued_as(attributes: dict[str, Any]) -> tuple[str, Any] | None:
+    """Return what a trial was queued for: to run a dead one again, or the values of a config. None: for neither."""
+    return next(((name, attributes[name]) for name in ("again", "warm") if name in attributes), None)
 
 
 def study_name(search: Search) -> str:
