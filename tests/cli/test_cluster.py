@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ def test_commands_lead_from_set_up_to_the_end(capsys: pytest.CaptureFixture[str]
     starts = [(host, there.rpartition("ray start ")[2]) for host, there in inner if "ray start" in there]
     assert starts == [("me@one", "--head --port=7000"), ("two", "--address=one:7000")]
     assert any("RAY_ADDRESS=one:7000 ./run.sh train CONFIG executor.kind=ray" in there for _, there in inner)
+    joining = [there for _, there in inner if "ray start" in there or "RAY_ADDRESS=" in there]
+    token = "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/runs/ray_token "
+    assert len(joining) == 5 and all(there.partition(" && ")[2].startswith(token) for there in joining)
     ddp = [there.partition("&& ")[2] for _, there in inner if "./run.sh ddp" in there]
     assert len(ddp) == 2 and all("--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one:29400" in there for there in ddp)
     verb = VERBS["ddp"]  # every option that is printed is one that it takes
@@ -53,8 +58,23 @@ def test_commands_lead_from_set_up_to_the_end(capsys: pytest.CaptureFixture[str]
 def test_this_machine_needs_no_ssh(home: Path) -> None:
     steps = cluster_commands.steps(Machines((socket.gethostname(), "two"), home, 6379))
     assert f"(cd {home} && .venv/bin/ray stop)" in steps[-1].commands
-    (alone,) = cluster_commands.steps(Machines(("localhost",), home, 6379))[1].commands
+    (alone,) = cluster_commands.steps(Machines(("localhost",), home, 6379))[2].commands
     assert alone.startswith("(cd ") and "--head" in alone
+
+
+def test_the_token_is_made_once_and_only_for_its_owner(home: Path) -> None:
+    (command,) = cluster_commands.steps(Machines(("localhost",), home, 6379))[1].commands
+    ray = home / ".venv" / "bin" / "ray"
+    ray.parent.mkdir(parents=True)
+    ray.write_text('#!/bin/sh\n[ "$*" = "get-auth-token --generate" ] && printf %s "${RAY_AUTH_TOKEN_PATH-new}"\n')
+    ray.chmod(0o755)
+    token = home / "runs" / "ray_token"
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)}  # as where it was exported before
+    for before, after in (("", "new"), ("old", "old")):
+        if before:
+            token.write_text(before)
+        subprocess.run(["sh", "-c", command], env=environment, check=True)
+        assert token.read_text() == after and token.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(

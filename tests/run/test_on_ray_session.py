@@ -118,8 +118,14 @@ def test_where_no_cluster_answers_one_sentence_says_so(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "ray", fake)
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     with (
-        pytest.raises(UserError, match=r"at '10.0.0.1:6379' \(executor.address, or RAY_ADDRESS\).*could not conn"),
+        pytest.raises(
+            UserError, match=r"at '10.0.0.1:6379' \(executor.address, or RAY_ADDRESS\).*could not conn"
+        ) as refused,
         session._joined("10.0.0.1:6379"),
     ):
         pass
+    assert "RAY_AUTH_MODE=token" in str(refused.value)  # Ray's error does not say that a token was asked for
+    with pytest.raises(UserError, match="No cluster could be started") as refused, session._joined("local"):
+        pass
+    assert "RAY_AUTH_MODE" not in str(refused.value)
     assert ended and os.environ.get("RAY_USAGE_STATS_ENABLED") == before

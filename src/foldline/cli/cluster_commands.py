@@ -15,6 +15,8 @@ from pathlib import Path
 from foldline.core.errors import UserError
 
 RENDEZVOUS = 29400  # port at which torchrun's processes meet; its own default
+TOKEN = "runs/ray_token"  # file in the shared folder, of which Git takes no notice, that all nodes and drivers read
+AUTH = f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$PWD/{TOKEN}"  # before each command that joins a cluster
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -72,7 +74,7 @@ class Machines:
 def steps(machines: Machines) -> list[Step]:
     """Write all steps, in the order in which they are taken."""
     head, others = machines.hosts[0], machines.hosts[1:]
-    ray = "RAY_USAGE_STATS_ENABLED=0 .venv/bin/ray"
+    ray, joining = f"{AUTH} RAY_USAGE_STATS_ENABLED=0 .venv/bin/ray", f"{AUTH} RAY_ADDRESS={machines.address}"
     joined = tuple(machines.on(host, f"{ray} start --address={machines.address}") for host in others)
     return [
         Step(
@@ -83,18 +85,22 @@ def steps(machines: Machines) -> list[Step]:
             ),
         ),
         Step(
+            f"Make the cluster's token, once, in {TOKEN}: who has none can't join; one that is there stays",
+            (machines.on(head, _token()),),
+        ),
+        Step(
             "Start Ray: the head, then the others; each offers all of its cores and GPUs",
             (machines.on(head, f"{ray} start --head --port={machines.port}"), *joined),
         ),
         Step(
             "Look: nodes, cores, GPUs, whether all have the same foldline, packages and folder",
-            (machines.on(head, f"RAY_ADDRESS={machines.address} ./run.sh cluster"),),
+            (machines.on(head, f"{joining} ./run.sh cluster"),),
         ),
         Step(
             "Train on it: the cells of any verb that trains; start it on one of the nodes",
             (
-                machines.on(head, f"RAY_ADDRESS={machines.address} ./run.sh train CONFIG executor.kind=ray"),
-                machines.on(head, f"RAY_ADDRESS={machines.address} ./run.sh ablate FILE executor.kind=ray"),
+                machines.on(head, f"{joining} ./run.sh train CONFIG executor.kind=ray"),
+                machines.on(head, f"{joining} ./run.sh ablate FILE executor.kind=ray"),
             ),
         ),
         Step(
@@ -112,6 +118,12 @@ def steps(machines: Machines) -> list[Step]:
             machines.on_all(".venv/bin/ray stop"),
         ),
     ]
+
+
+def _token() -> str:
+    """Copy the user's token of Ray, which is made where there is none, to where nodes with other homes see it, too."""
+    ray = "env -u RAY_AUTH_TOKEN_PATH .venv/bin/ray get-auth-token --generate"
+    return f"mkdir -p runs && {{ [ -s {TOKEN} ] || (umask 077 && {ray} > {TOKEN}); }}"
 
 
 def _large_model(machines: Machines) -> Step:

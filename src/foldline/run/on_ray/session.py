@@ -20,6 +20,11 @@ from foldline.run.executor_config import ExecutorConfig
 
 LOCAL = "local"  # Ray's word for a cluster of its own on this machine
 ADDRESS = "RAY_ADDRESS"  # variable that says which cluster to join
+# Ray 2.60 says why a head refused only in a line of its log on standard error, not in the error that it raises.
+TOKEN_ASKED = (
+    " If Ray wrote InvalidAuthToken, the head asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a "
+    "file with the head's token where ~/.ray/auth_token has another (docs/how-to/cluster.md, Tokens)."
+)
 _kept: ContextVar[ExitStack | None] = ContextVar("kept", default=None)
 
 
@@ -108,11 +113,11 @@ def _init(address: str) -> None:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
     except Exception as error:  # what Ray raises where a node does not start in time has no class of its own
         ray.shutdown()
-        what = "No cluster could be started" if address == LOCAL else f"No cluster could be joined at {address!r}"
-        named = "" if address == LOCAL else f" (executor.address, or {ADDRESS})"
-        raise UserError(
-            f"{what}{named}: {' '.join(str(error).split())} Executors 'serial' and 'process' need none."
-        ) from error
+        what, way_out = "No cluster could be started", ""
+        if address != LOCAL:
+            what, way_out = f"No cluster could be joined at {address!r} (executor.address, or {ADDRESS})", TOKEN_ASKED
+        reason = " ".join(str(error).split()).removesuffix(".")
+        raise UserError(f"{what}: {reason}.{way_out} Executors 'serial' and 'process' need none.") from error
     finally:
         if in_main:  # Ray sets a handler of its own, which would end this process in the middle of things
             signal.signal(signal.SIGTERM, before)
