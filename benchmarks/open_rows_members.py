@@ -118,7 +118,8 @@ def _predicted(store: Store, plan: Sequence[Cell], values: dict[str, Array], ble
 
 def of_simulated(breaths: int, test_breaths: int, name: str, rig: Rig) -> PreparedExperiment:
     """Simulate a competition, once for the same sizes, name and code, and read it."""
-    code = source_folder.simulator_code()[:8]
+    matched = [path.read_text(encoding="utf-8") for path in open_rows.simulated_by()]  # lungs among them
+    code = files.digest([source_folder.simulator_code(), *matched])[:8]
     folder = files.runs() / "bench" / f"open-rows-{name}-{breaths}-{test_breaths}-{code}"
 
     def write(draft: Path) -> None:

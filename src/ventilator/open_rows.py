@@ -31,12 +31,10 @@ from ventilator.estimation import (
     fit_lungs,
     fit_spread,
     matched,
-    parameters,
     smooth,
 )
 from ventilator.estimation.frame_estimation import checked
 from ventilator.estimation.known import DecodedBreaths, Known, joined_arrays
-from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
 from ventilator.rig import Rig
@@ -53,6 +51,8 @@ ELSEWHERE: Final = (
     "matched.py",
     "ranked.py",
 )
+# Of ventilator/estimation: what makes matched breaths.
+MATCHED: Final = ("inspirations.py", "lungs.json", "lungs.py", "matched.py", "parameters.py", "rig.toml")
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -166,7 +166,8 @@ def write_matched(folder: Path, *, breaths: int, seed: int, rig: Rig | None = No
 
 def simulated_by() -> list[Path]:
     """List the files whose text `write_matched` depends on, those in the package's own folder aside."""
-    return [Path(str(matched.__file__)), matched.DECODED, EMBEDDED, Path(str(parameters.__file__))]
+    folder = Path(str(estimation.__file__)).parent
+    return [folder / name for name in MATCHED]
 
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:

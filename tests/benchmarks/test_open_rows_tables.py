@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks/ is no package that is installed
+from benchmarks import open_rows_members
 from benchmarks.open_rows_curve import share_of, with_floor, without_floor
 from benchmarks.open_rows_tables import interval, ratio
 from benchmarks.pages import Page, replaced
+from ventilator import open_rows, simulator
+from ventilator.rig import Rig
 
 SIZES = [50, 100, 200, 400, 800]
 
@@ -54,3 +57,16 @@ def test_a_part_of_a_page_is_replaced_and_nothing_else(tmp_path: Path, capsys: p
     with pytest.raises(ValueError, match="no part between `<!-- three -->`"), Page(path).part("three"):
         print("lost")
     assert path.read_text() == text
+
+
+def test_breaths_are_simulated_again_where_the_lungs_behind_them_are_others(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lungs, made, rig = tmp_path / "lungs.json", list[Path](), Rig.load()
+    monkeypatch.setattr(open_rows, "simulated_by", lambda: [lungs])
+    monkeypatch.setattr(simulator, "write_competition", lambda folder, **_: made.append(folder))
+    monkeypatch.setattr(open_rows_members, "prepared", lambda folder, folds: folder)
+    for text in ("one", "one", "other"):
+        lungs.write_text(text)
+        open_rows_members.of_simulated(4, 2, "matched", rig)
+    assert len(made) == 2

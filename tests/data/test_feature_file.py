@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foldline.core import files
-from foldline.data import feature_file, featurize
+from foldline.core import artefacts, files
+from foldline.data import feature_file, featurize, store
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -96,6 +96,17 @@ def test_what_is_not_as_it_was_written_is_computed_again(
     computed.clear()
     made = featurize.obtain(table(), CONFIG, LEVELS)
     assert sorted(computed) == np.cumsum(LENGTHS)[1:-1].tolist() and contents(made.path) == expected
+
+
+def test_a_call_that_is_killed_before_the_store_has_its_name_is_gone_on_with(
+    home: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = whole(home, monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(Killed))
+        featurize.obtain(table(), CONFIG, LEVELS)
+    made = featurize.obtain(table(), CONFIG, LEVELS)
+    assert contents(made.path) == expected and not artefacts.damage(made.path / store.MARK)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"chunks": [[128, "00"]]}'])

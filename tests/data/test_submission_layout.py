@@ -150,6 +150,16 @@ def test_a_sample_of_just_the_scored_rows_will_do(tmp_path: Path) -> None:
     assert laid_out(tmp_path, known_start, {**want, "speed": [0] * 3}, rows=rows) == want
 
 
+@pytest.mark.parametrize("kind", [pl.String, pl.Int16, pl.Float64])
+def test_ids_of_a_sample_in_parquet_keep_their_type(tmp_path: Path, kind: type[pl.DataType]) -> None:
+    ids = pl.Series("id", [3, 1, 0, 4, 2]).cast(kind)
+    pl.DataFrame({"id": range(5), **ROWS}).write_csv(tmp_path / "test.csv")
+    pl.DataFrame({"id": ids, "speed": 0.0}).write_parquet(tmp_path / "sample_submission.parquet")
+    layout = Layout.of(*loading.load_test(replace(config(), source=str(tmp_path)), {}))
+    made = layout.laid_out(10.0 + np.arange(5)[:, None])  # b 0, b 1, a 0, a 1, a 2: rows 0, 3, 1, 2, 4
+    assert made["id"].equals(ids, check_dtypes=True) and made["speed"].to_list() == [11, 12, 10, 14, 13]
+
+
 def test_ids_that_the_template_does_not_make_are_refused(tmp_path: Path) -> None:
     said = refusal(tmp_path, BY_STEP, {**SAMPLE, "id": [f"{name}0" for name in SAMPLE["id"]]})
     assert (

@@ -119,13 +119,14 @@ def test_a_sample_in_parquet_makes_submissions_in_parquet(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = tiny.frames()
+    tables["sample_submission"] = tables["sample_submission"].with_columns(pl.col("row").cast(pl.String))
     (tmp_path / "rides").mkdir()
     for stem, table in tables.items():
         table.write_parquet(tmp_path / "rides" / f"{stem}.parquet")
     tiny.install(home, tmp_path / "rides")
     trained = Path(tiny.as_json(capsys, "train", "rides")["submission"])
     assert trained.parent == home / "submissions" and trained.suffix == ".parquet"
-    assert pl.read_parquet(trained)["row"].equals(tables["sample_submission"]["row"])
+    assert pl.read_parquet(trained)["row"].equals(tables["sample_submission"]["row"], check_dtypes=True)
     assert (home / "runs" / "rides" / "latest" / "submission.parquet").read_bytes() == trained.read_bytes()
     assert Path(tiny.as_json(capsys, "infer", "rides")["submission"]) == trained
     assert not list(home.rglob("submission*.csv")) and not list(home.rglob("infer-*.csv"))

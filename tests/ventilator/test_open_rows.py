@@ -129,6 +129,16 @@ def test_estimates_depend_on_the_sources_that_are_imported_for_them_and_no_other
     assert listed == reached and folder / "lungs.json" in open_rows.sources()
 
 
+def test_matched_breaths_depend_on_the_sources_that_make_them_and_on_the_embedded_lungs() -> None:
+    """Breaths are simulated once for the same text: one that is missing would leave older ones in use."""
+    folder = Path(open_rows.estimation.__file__ or "").parent
+    text = (folder / "matched.py").read_text(encoding="utf-8")
+    taken = {f"{name}.py" for name in re.findall(r"^from ventilator\.estimation\.(\w+) import", text, re.MULTILINE)}
+    listed = {path.name for path in open_rows.simulated_by()}
+    assert listed == taken | {"matched.py", "lungs.json", "rig.toml"}
+    assert all(path.exists() for path in open_rows.simulated_by())
+
+
 @pytest.mark.slow
 @pytest.mark.learned
 def test_fitted_lungs_come_back_and_fit_labels_better() -> None:

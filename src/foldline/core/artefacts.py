@@ -190,6 +190,7 @@ def make_folder(
     """
 
     def sealed(draft: Path) -> None:
+        (draft / mark).unlink(missing_ok=True)  # of a call that was killed before the folder had its name
         value, known = write(draft) or ({}, {})
         inner = [each for each in draft.rglob("*") if each.is_file() and not each.name.startswith(".")]
         seal(draft / mark, inner, value, known)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,9 +18,6 @@ from foldline.data.channel_files import ChannelFiles
 from foldline.data.table import Table
 
 MASKS = 5  # seed of drawn masks: the copies of a fold's series are the same for all models and runs
-
-if TYPE_CHECKING:
-    pass
 
 
 def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:

@@ -188,10 +188,17 @@ def columns(path: Path) -> list[str]:
     Raises:
         UserError: it is not there, or damaged, or has two columns of one name.
     """
-    if not _is_parquet(path):
-        return csv_tables.header(path)
+    return list(types(path)) if _is_parquet(path) else csv_tables.header(path)
+
+
+def types(path: Path) -> dict[str, pl.DataType]:
+    """Return the columns of a Parquet file and their types.
+
+    Raises:
+        UserError: as `columns`.
+    """
     with at_hand(path) as found:
-        return list(parquet_tables.schema(path, found))
+        return parquet_tables.schema(path, found)
 
 
 def look(path: Path) -> pl.DataFrame:

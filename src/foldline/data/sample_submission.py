@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import assemble, competition_file, identity, on_disk, source_folder
+from foldline.data import assemble, competition_file, identity, on_disk, readers, source_folder
 from foldline.data.assemble import Source, Sources
+from foldline.data.file_table import FileTable
 from foldline.data.roles import DataConfig
 from foldline.data.submission_addresses import Addresses
 from foldline.data.submission_layout import NOWHERE, Layout
@@ -60,7 +61,15 @@ def read(source: Source | Path, table: Table) -> pl.DataFrame:
         for column in columns:
             _refuse_unknown_labels(path, sample[column], table.task)
     _refuse_other_columns(path, names, sample.columns, addresses)
-    return sample.with_columns(on_disk.kept(identity.whole(sample[data.id]))).select(names)
+    return sample.with_columns(on_disk.kept(as_stored(sample[data.id], source))).select(names)
+
+
+def as_stored(ids: pl.Series, source: Source) -> pl.Series:
+    """Return a sample's ids, given as they print, as a submission has them: in Parquet of the sample's own type."""
+    if not isinstance(source.table, FileTable) or source.path.suffix != ".parquet":
+        return identity.whole(ids)
+    kind = readers.types(source.table.found[0].path)[ids.name]
+    return ids.cast(kind) if kind.is_numeric() else ids  # else text: merging on another type would fail
 
 
 def ending(data: DataConfig) -> str:

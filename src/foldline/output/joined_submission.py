@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, UserError, shortened
-from foldline.data import assemble, identity, source_folder
+from foldline.data import assemble, identity, sample_submission, source_folder
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -50,7 +50,8 @@ class Frame:
             frame, where = Frame(data.id, tuple(columns), identity.whole(ids)), "the submission"
         else:
             ids = source.read({data.id: pl.String()}).frame[data.id]
-            frame, where = Frame(data.id, tuple(source.columns()), identity.whole(ids)), str(source.path)
+            stored = sample_submission.as_stored(ids, source)
+            frame, where = Frame(data.id, tuple(source.columns()), stored), str(source.path)
         for column in frame.columns:
             frame._refuse_gaps(column, parts, where)
         return frame
