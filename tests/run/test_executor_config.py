@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from foldline.experiment import config
-from foldline.run.executor_config import NEWER, ExecutorConfig
+from foldline.run.executor_config import LEAST_SHARE, NEWER, ExecutorConfig
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from foldline.run.executor_config import NEWER, ExecutorConfig
         ({"workers": 2000}, "at most 1,024"),
         ({"cpus": -0.5}, "cpus must be 0 or more, but is -0.5"),
         ({"memory_gb": float("inf")}, "memory_gb must be 0 or more, but is inf"),
+        ({"cpus": 0.00005}, "cpus must be 0 or at least 0.0001"),
+        ({"gpus": 0.00005}, "gpus must be 0 or at least 0.0001"),
         ({"gpus": 2.0}, "gpus must be at most 1, but is 2.0: a cell is trained on one GPU"),
         ({"kind": "ray", "together": 4}, "together must be 1 where kind is 'ray', but is 4: .* gpus = 0.25"),
     ],
@@ -26,6 +28,14 @@ from foldline.run.executor_config import NEWER, ExecutorConfig
 def test_what_can_not_be_is_refused_with_the_rule(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ExecutorConfig(**given)
+
+
+def test_ray_can_set_the_smallest_share_aside() -> None:
+    ray = pytest.importorskip("ray")
+    share = ExecutorConfig(cpus=LEAST_SHARE, gpus=LEAST_SHARE)
+    ray.remote(len).options(num_cpus=share.cpus, num_gpus=share.gpus)
+    with pytest.raises(ValueError, match="precision"):
+        ray.remote(len).options(num_gpus=share.gpus / 2)
 
 
 def test_a_record_has_newer_keys_only_where_they_are_used(rides: Path, home: Path) -> None:
