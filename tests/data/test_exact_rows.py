@@ -109,6 +109,13 @@ def test_a_killed_call_is_gone_on_with(
     exact_rows.obtain(table)
     assert calls == [16, 16, 8, 8] and path.read_bytes() == whole
     assert sorted(each.name for each in path.parent.iterdir()) == sorted([path.name, path.with_suffix(".json").name])
+    path.unlink()
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        exact_rows.obtain(table)
+    monkeypatch.setattr(exact_rows, "SERIES", 20)  # a version that cuts otherwise takes no part of this one
+    exact_rows.obtain(table)
+    assert path.read_bytes() == whole
 
 
 def test_a_few_breaths_are_decoded_at_once_to_the_same_rows(breaths: Path, monkeypatch: pytest.MonkeyPatch) -> None:
