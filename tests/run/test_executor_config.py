@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from foldline.experiment import config
-from foldline.run.executor_config import LEAST_SHARE, NEWER, ExecutorConfig
+from foldline.run.executor_config import NEWER, ExecutorConfig
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,6 @@ from foldline.run.executor_config import LEAST_SHARE, NEWER, ExecutorConfig
 def test_what_can_not_be_is_refused_with_the_rule(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ExecutorConfig(**given)
-
-
-def test_ray_can_set_the_smallest_share_aside() -> None:
-    ray = pytest.importorskip("ray")
-    share = ExecutorConfig(cpus=LEAST_SHARE, gpus=LEAST_SHARE)
-    ray.remote(len).options(num_cpus=share.cpus, num_gpus=share.gpus)
-    with pytest.raises(ValueError, match="precision"):
-        ray.remote(len).options(num_gpus=share.gpus / 2)
 
 
 def test_a_record_has_newer_keys_only_where_they_are_used(rides: Path, home: Path) -> None:
