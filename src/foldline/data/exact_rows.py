@@ -82,7 +82,7 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
         if on_progress:
             on_progress(parts[count - 1].stop, total)
 
-    folder = path.with_name(f".{path.stem}.{SERIES}.parts")
+    folder = path.with_name(f".{path.stem}-{SERIES}.parts")
     with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
         if not damage(path):  # another process has decoded it while this one waited
             return
@@ -93,7 +93,7 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
         with files.atomic(path) as stream:
             pl.read_parquet(found, glob=False).write_parquet(stream)
         artefacts.seal(mark_of(path), [path])
-        for each in path.parent.glob(f".{path.stem}.*.parts"):  # those of another size, too
+        for each in path.parent.glob(f".{path.stem}-*.parts"):  # those of another size, too
             shutil.rmtree(each)
 
 
