@@ -60,7 +60,13 @@ def test_a_number_of_processes_that_may_change_is_refused(capsys: pytest.Capture
 
 def test_the_process_that_ended_first_is_named_unless_it_has_spoken() -> None:
     assert ddp._ended({0: 2, 1: GONE}) == 2 and ddp._ended({1: 3}) == 3
-    for codes, said in (({0: GONE, 1: -9}, "Process 1 .* exit code -9"), ({0: GONE}, "on another node has ended")):
+    assert ddp._ended({0: 130, 1: 130}) == 130
+    killed, lost = "Process 1 .* exit code -9", "lost each other.*NCCL_DEBUG"
+    for codes, said in (
+        *(({0: told, 1: -9}, killed) for told in (GONE, 130, 143, -15)),  # torchrun has told the first one to end
+        *(({0: GONE, 1: other}, lost) for other in (GONE, 130, 143, -15)),
+        ({0: 143}, "Process 0 .* exit code 143"),
+    ):
         with pytest.raises(UserError, match=said):
             ddp._ended(codes)
 

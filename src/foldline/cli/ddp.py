@@ -17,7 +17,8 @@ from foldline.core.errors import ExitCode, UserError
 
 OWN = "torchrun."  # beginning of the overrides that are torchrun's options
 SAVING_S = 120  # longest wait for the last checkpoint; torchrun's own is 30 s
-OWN_CODES = (ExitCode.FINDING, ExitCode.USER_ERROR, ExitCode.BUG, ExitCode.INTERRUPTED)  # it has said why itself
+OWN_CODES = (ExitCode.FINDING, ExitCode.USER_ERROR, ExitCode.BUG)  # of a process that has said why itself
+TOLD_CODES = (ExitCode.INTERRUPTED, ExitCode.TERMINATED, -signal.SIGTERM)  # torchrun ends the others so after one's end
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -113,10 +114,16 @@ def _ended(codes: dict[int, int]) -> int:
     from foldline.fit.ranks import GONE
 
     rest = "The others were ended, too. Finished cells and the last checkpoint are kept: run the same command again."
-    killed = [rank for rank in sorted(codes) if codes[rank] != GONE]
-    if not killed:
-        raise UserError(f"A process on another node has ended: its own output says why. {rest}")
+    killed = [rank for rank in sorted(codes) if codes[rank] not in (GONE, *TOLD_CODES)]
+    if not killed and GONE in codes.values():
+        raise UserError(
+            "The processes have lost each other. Either one on another node has ended, whose own output says why, or "
+            f"they could not exchange gradients: NCCL_DEBUG=WARN before the command lets NCCL say why not. {rest}"
+        )
+    if not killed and ExitCode.INTERRUPTED in codes.values():
+        return ExitCode.INTERRUPTED
+    first = killed[0] if killed else min(codes)
     raise UserError(
-        f"Process {killed[0]} of those that train together ended with exit code {codes[killed[0]]} (a negative one is "
+        f"Process {first} of those that train together ended with exit code {codes[first]} (a negative one is "
         f"a signal; -9 is often the system running out of memory). {rest}"
     )
