@@ -34,10 +34,11 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks.pages import replaced  # noqa: E402
 from benchmarks.size import INTERVAL, memory  # noqa: E402
 
 PAGE = ROOT / "docs" / "scale.md"
-BEGIN, END = "<!-- table: ./run.sh bench million --page -->\n\n", "\n<!-- end of that table -->"
+PART = "table: ./run.sh bench million --page"  # of it
 BOUND = 8 << 30  # bytes of memory
 SIZES = (10_000, 100_000, 1_000_000)
 STAGES = ("simulate", "prepare", "train", "infer")
@@ -153,8 +154,7 @@ def main(argv: list[str]) -> int:
     lines = table(found)
     print("\n" + "\n".join(lines) + f"\n\n{(time.perf_counter() - began) / 60:.0f} min, {os.cpu_count()} cores")
     if given.page:
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), PART, "\n".join(lines)), encoding="utf-8")
     return int(any(cost.memory > BOUND for costs in found.values() for cost in costs))
 
 

@@ -41,7 +41,7 @@ def replaced(page: str, name: str, text: str) -> str:
     Raises:
         ValueError: it has no marks of that name.
     """
-    found = re.search(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", page, re.DOTALL)
+    found = re.search(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end of {re.escape(name)} -->)", page, re.DOTALL)
     if found is None:
         raise ValueError(f"The page has no part between `<!-- {name} -->` and `<!-- end of {name} -->`.")
     return f"{page[: found.start()]}{found[1]}{text.strip()}\n{found[2]}{page[found.end() :]}"

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import million, million_stages
 from benchmarks.million import Cost
+from benchmarks.pages import replaced
 
 SERIES = 20_000
 BOUND = 650 << 20  # bytes, of which Python and its libraries take some 300; rows held as a whole took 750
@@ -19,6 +20,9 @@ def test_a_straight_line_has_the_exponent_one() -> None:
     lines = million.table({series: [cost] for series, cost in each.items()})
     assert lines[2] == "| read | 10,000 | 9.0 | 0.0 | 26,666,667 | 1 |  |"
     assert lines[4] == "| read | 1,000,000 | 9.0 | 3.0 | 26,666,667 | 1 | 1.00 |" and len(lines) == 5
+    page = million.PAGE.read_text(encoding="utf-8")
+    there = page.split(f"<!-- {million.PART} -->\n")[1].split("<!-- end of")[0]
+    assert replaced(page, million.PART, "\n".join(lines)) == page.replace(there, "\n".join(lines) + "\n")
 
 
 @pytest.mark.slow

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import searches
 from optuna.trial import TrialState
 
+from foldline.core.errors import TryAgain
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
+from foldline.run.on_ray import session
 
 
 def test_values_that_make_no_config_end_only_their_trial(rides: Path, home: Path) -> None:
@@ -170,6 +174,20 @@ def test_an_interrupted_trial_is_requeued_without_a_death(search_file: Path, mon
     (waiting,) = queue.trials(TrialState.WAITING)
     assert waiting.user_attrs == {"again": 0, "deaths": 0}
     assert len(queue.trials(TrialState.FAIL)) == 1
+
+
+def test_a_cluster_that_is_gone_ends_the_search_and_prunes_no_trial(
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(**_: Any) -> None:
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(session, "require", lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=nobody, shutdown=lambda: None))
+    queue = searches.queue(search_file, "executor.kind=ray", "executor.address=head:6379")
+    with pytest.raises(TryAgain, match="No cluster could be joined at 'head:6379'"):
+        searches.run_out(queue)
+    assert [trial.state for trial in queue.trials()] == [TrialState.RUNNING]  # found dead, and queued, by the next one
 
 
 def test_a_score_of_a_worker_that_was_taken_for_dead_is_not_counted(

@@ -131,6 +131,14 @@ def choose(kind: str, patch: pytest.MonkeyPatch) -> list[str]:
     return measured
 
 
+def test_steps_as_graphs_are_measured_for_themselves(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainConfig, "refuse_device", lambda self: None)
+    measured = choose("fp32", monkeypatch)
+    for graphs in ("false", "true", "true"):
+        planned("model.0.train.precision=auto", f"model.0.train.graphs={graphs}")
+    assert measured == ["fp32", "bf16"] * 2
+
+
 def test_the_choice_and_not_auto_is_in_the_key(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for kind in ("fp32", "bf16"):

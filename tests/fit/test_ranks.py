@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -81,6 +83,30 @@ def test_a_process_ends_without_a_word_where_another_has_ended(error: RuntimeErr
         raise error
     with pytest.raises(ZeroDivisionError), Ranks(0, 2).exchange():
         raise ZeroDivisionError
+
+
+def test_a_process_whose_peer_is_gone_ends_when_the_launcher_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before: the launcher would take it for the one that has failed, and kill the one that has said why."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(ranks.time, "sleep", sleep)
+    monkeypatch.setattr(ranks, "FIRST_ENDS_S", 1e9)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with pytest.raises(PeerGone), ranks.torchruns():
+            raise PeerGone
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert len(waits) == 3
 
 
 def test_full_memory_of_one_process_is_said_and_no_smaller_pass_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,17 @@ def test_who_predicts() -> None:
     assert best.final is best.best
 
 
+def test_weights_of_copied_recurrent_layers_lie_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's libraries want that; on a CPU nothing is to be done, and it is seen that it would be."""
+    flat: list[nn.Module] = []
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", lambda self: flat.append(self))
+    network = nn.Sequential(nn.LSTM(1, 1), nn.Linear(1, 1), nn.GRU(1, 1))
+    flat.clear()
+    state = State(network, replace(TRAIN, ema=0.9, watch=WatchConfig(share=0.5, best=True)), torch.device("cpu"))
+    copies = [state.averaged, state.best]
+    assert all(some is not None and some[0] in flat and some[2] in flat for some in copies)  # type: ignore[index]
+
+
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
     first, second = state(), state(seed=1)
     walk(first, 3)

@@ -151,8 +151,8 @@ def test_a_gpu_is_never_waited_for_inside_a_step(name: str, form: str, precision
     some = lesson(device(name), replace(TRAIN, device=name, precision=precision), model_of(form), SMALL[form])
     batches = some.batches()
     some.step(next(batches))
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for batch in batches:
             some.step(batch)
     finally:

@@ -11,7 +11,11 @@ from foldline.fit.process_state import WORKSPACE
 
 gpu = pytest.mark.gpu
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-GPU = pytest.param("cuda", marks=[gpu, needs_gpu])
+NO_FAULT = (  # of what torch says on a GPU alone, and warnings are errors here
+    "ignore:Synchronization debug mode is a prototype:UserWarning",
+    "ignore:Attempting to run cuBLAS, but there was no current CUDA context:UserWarning",  # once, in a backward pass
+)
+GPU = pytest.param("cuda", marks=[gpu, needs_gpu, *map(pytest.mark.filterwarnings, NO_FAULT)])
 if torch.cuda.is_available():
     os.environ.update(WORKSPACE)  # before CUDA starts
 EVERYWHERE = ["cpu", GPU]

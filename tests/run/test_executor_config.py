@@ -19,6 +19,8 @@ from foldline.run.executor_config import NEWER, ExecutorConfig
         ({"workers": 2000}, "at most 1,024"),
         ({"cpus": -0.5}, "cpus must be 0 or more, but is -0.5"),
         ({"memory_gb": float("inf")}, "memory_gb must be 0 or more, but is inf"),
+        ({"cpus": 0.00005}, "cpus must be 0 or at least 0.0001"),
+        ({"gpus": 0.00005}, "gpus must be 0 or at least 0.0001"),
         ({"gpus": 2.0}, "gpus must be at most 1, but is 2.0: a cell is trained on one GPU"),
         ({"kind": "ray", "together": 4}, "together must be 1 where kind is 'ray', but is 4: .* gpus = 0.25"),
     ],

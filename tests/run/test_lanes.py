@@ -108,6 +108,7 @@ def test_the_estimate_knows_that_trees_wait_for_no_gpu() -> None:
 
 @gpu
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:.*eterministic:UserWarning")
 def test_a_worker_a_gpu_trains_what_this_process_does(tmp_path: Path) -> None:
     left = []
     for kind in ("serial", "process"):

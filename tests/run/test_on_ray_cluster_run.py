@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lab import fake, needing
 
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.run.on_ray import cluster_run
 from foldline.run.on_ray.nodes import Expected, Needs
 from foldline.run.on_ray.worker import Ended
@@ -111,19 +111,21 @@ def test_a_cell_that_is_lost_again_and_again_ends_the_run(seen: list[tuple[str, 
 
 
 @pytest.fixture(params=["error", "unfit", "ray"])
-def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[Any, str]]:
-    """How a task ends, and what the run ends with."""
+def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[Any, type[UserError], str]]:
+    """How a task ends, and what the run ends with: what no cell has caused ends a search, not a trial of it."""
     yield {
-        "error": (Ended("error", UserError("lower train.lr")), "lower train.lr"),
-        "unfit": (Ended("unfit", "has another foldline"), "a node that joined later has another foldline"),
-        "ray": (FakeRay.RayError("no\nway"), "Ray could not run fake: no way"),
+        "error": (Ended("error", UserError("lower train.lr")), UserError, "lower train.lr"),
+        "unfit": (Ended("unfit", "has another foldline"), TryAgain, "a node that joined later has another foldline"),
+        "ray": (FakeRay.RayError("no\nway"), TryAgain, "Ray could not run fake: no way"),
     }[request.param]
 
 
-def test_what_ends_a_run_takes_back_what_has_not_begun(trouble: tuple[Any, str], seen: list[tuple[str, str]]) -> None:
-    how, message = trouble
+def test_what_ends_a_run_takes_back_what_has_not_begun(
+    trouble: tuple[Any, type[UserError], str], seen: list[tuple[str, str]]
+) -> None:
+    how, kind, message = trouble
     ray = FakeRay({"a": [how], "b": [Ended("done")]})
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(kind, match=message):
         run([fake(key="a"), fake(key="b")], ray, seen, most=2)
     assert ray.given == ["a", "b"] and ("a", "done") not in seen
 
@@ -140,6 +142,6 @@ def test_a_cluster_that_has_lost_its_nodes_is_waited_for_and_then_given_up(
     monkeypatch.setattr(ray, "wait", wait)
     monkeypatch.setattr(ray, "nodes", lambda: [{**ONE_CORE, "Alive": now[0] < 100.0}])
     monkeypatch.setattr(cluster_run.time, "monotonic", lambda: now[0])
-    with pytest.raises(UserError, match="No node is left"):
+    with pytest.raises(TryAgain, match="No node is left"):
         run([fake(key="a")], ray, seen)
     assert now[0] > 90.0 + cluster_run.NO_NODE_S

@@ -15,7 +15,7 @@ import pytest
 import tiny
 
 from foldline.cli.main import main
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import session
 
@@ -119,7 +119,7 @@ def test_where_no_cluster_answers_one_sentence_says_so(monkeypatch: pytest.Monke
     before = os.environ.get("RAY_USAGE_STATS_ENABLED")
     with (
         pytest.raises(
-            UserError, match=r"at '10.0.0.1:6379' \(executor.address, or RAY_ADDRESS\).*could not conn"
+            TryAgain, match=r"at '10.0.0.1:6379' \(executor.address, or RAY_ADDRESS\).*could not conn"
         ) as refused,
         session._joined("10.0.0.1:6379"),
     ):

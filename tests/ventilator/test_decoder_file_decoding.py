@@ -98,6 +98,26 @@ def test_a_damaged_file_is_refused_and_leaves_nothing(table: pl.DataFrame, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
+def test_a_disk_that_is_full_keeps_the_parts_and_no_half_of_the_rows(
+    table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src, out = write(table, tmp_path / "in.csv"), tmp_path / "out.csv"
+    calls = dying_at(2, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        decode_file(src, out, chunk_breaths=4)
+
+    def full(frame: pl.LazyFrame, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise pl.exceptions.ComputeError("No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch, pytest.raises(pl.exceptions.ComputeError):
+        patch.setattr(pl.LazyFrame, "sink_ipc", full)
+        decode_file(src, out, chunk_breaths=4)
+    assert len(list(tmp_path.glob(".*.parts/*"))) == 1
+    decode_file(src, out, chunk_breaths=4)
+    assert calls == [320, 240, 240]
+
+
 def test_a_changed_source_starts_anew(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     src, out = write(table, tmp_path / "in.csv"), tmp_path / "out.csv"
     calls = dying_at(2, monkeypatch)

@@ -93,7 +93,8 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
         with files.atomic(path) as stream:
             pl.read_parquet(found, glob=False).write_parquet(stream)
         artefacts.seal(mark_of(path), [path])
-        shutil.rmtree(folder)
+        for each in path.parent.glob(f".{path.stem}-*.parts"):  # those of another size, too
+            shutil.rmtree(each)
 
 
 def keep(table: Table, found: pl.DataFrame) -> None:

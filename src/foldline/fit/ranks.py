@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -28,6 +30,7 @@ from foldline.fit.out_of_memory import is_out_of_memory
 Value = TypeVar("Value")
 LONGEST = timedelta(days=7)  # that a process waits for the others: the first one may fit trees for hours meanwhile
 GONE = 75  # exit code of a process that ends because another one is gone: the launcher says which
+FIRST_ENDS_S = 10.0  # that such a process waits to be ended: the other one's end must be what the launcher sees first
 OF_GONE = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe")  # lower case, in a RuntimeError
 
 
@@ -195,9 +198,26 @@ def torchruns() -> Iterator[Ranks]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=LONGEST)
     try:
         yield here()
-    except PeerGone:  # the launcher is about to end this process: it does so itself, in peace
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+    except PeerGone:
+        _wait_to_be_ended()
         raise
     # After an error nothing is said to the others: they may wait for anything. They see that this process has ended.
     distributed.destroy_process_group()
+
+
+def _wait_to_be_ended() -> None:
+    """Wait until the launcher has seen the end of another process, and wants to end this one; then it ends by itself.
+
+    The other's connections close before it has ended. Would this one end meanwhile, it would be taken for the culprit,
+    and the other, which may just have said what is wrong, would be killed.
+    """
+    told: list[int] = []
+
+    def heard(number: int, _: FrameType | None) -> None:
+        told.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, heard)
+    until = time.monotonic() + FIRST_ENDS_S
+    while not told and time.monotonic() < until:
+        time.sleep(0.05)

@@ -41,6 +41,15 @@ class Counters:
     history: list[dict[str, float]] = field(default_factory=list)  # one row a finished epoch
 
 
+def _copied(network: nn.Module) -> nn.Module:
+    """Copy a network that predicts; on a GPU cuDNN wants a layer's weights in one piece, which a copy takes apart."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # else it is done, with a warning, at every call
+    return copied
+
+
 class State:
     """Network, optimiser, averaged weights, best weights, loss scale, counters."""
 
@@ -61,11 +70,11 @@ class State:
         self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
         _allocate_moments(self.optimiser, device if fused else torch.device("cpu"))
         self.ema = config.ema
-        self.averaged = copy.deepcopy(network) if config.ema or config.average else None
+        self.averaged = _copied(network) if config.ema or config.average else None
         # Early stopping may end training at any epoch: the weights of the last `average` ones are kept, in the host's
         # memory. Without it the first epoch to average is known, and a running mean is enough.
         self.window = deque[list[Tensor]](maxlen=config.average) if config.average and config.watch.stop else None
-        self.best = copy.deepcopy(network) if config.watch.best else None
+        self.best = _copied(network) if config.watch.best else None
         self.loss_scale = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.ranks = ALONE  # the processes that train it
         self.together: nn.Module | None = None  # what exchanges their gradients, where there are several

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MOST_AT_ONCE = 1024  # cells or processes
+LEAST_SHARE = 1e-4  # of a core or a GPU that Ray can set aside
 NEWER = ("data", "address", "cpus", "gpus", "memory_gb")  # keys that older versions did not have
 
 
@@ -38,6 +39,9 @@ class ExecutorConfig:
         for name, least in (("cpus", self.cpus), ("gpus", self.gpus), ("memory_gb", self.memory_gb)):
             if not (least >= 0.0 and math.isfinite(least)):
                 raise ValueError(f"{name} must be 0 or more, but is {least}")
+        for name, share in (("cpus", self.cpus), ("gpus", self.gpus)):
+            if 0.0 < share < LEAST_SHARE:
+                raise ValueError(f"{name} must be 0 or at least {LEAST_SHARE:g}, Ray's smallest share, but is {share}")
         if self.gpus > 1.0:
             raise ValueError(f"gpus must be at most 1, but is {self.gpus}: a cell is trained on one GPU")
         if self.kind == "ray" and self.together > 1:

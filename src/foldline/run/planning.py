@@ -54,6 +54,7 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
         "steps": datasets.steps_in_training(model.train, store),
         "features": store.channels,
         "engine": engine_of(model),
+        **({"graphs": True} if model.train.graphs else {}),  # else as older versions have stored it
     }
     train = precision.resolve(
         model.train, what, lambda config: step_time.seconds_a_step(model.name, model.params, config, store)

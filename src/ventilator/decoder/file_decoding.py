@@ -138,7 +138,8 @@ def _mapped(src: Path, folder: Path) -> pl.DataFrame:
         if not begun:
             shutil.rmtree(folder)
         raise
-    path.unlink()  # the map stays as long as it is used
+    finally:
+        path.unlink(missing_ok=True)  # the map stays as long as it is used; half of a file helps nobody
     return frame
 
 

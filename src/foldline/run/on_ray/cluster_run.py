@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from foldline.core import artefacts, interrupt
-from foldline.core.errors import UserError, complain
+from foldline.core.errors import TryAgain, UserError, complain
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import nodes, parcels, session, worker
@@ -29,8 +29,8 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
     """Run jobs on a cluster; as executors.execute.
 
     Raises:
-        UserError: also where Ray or a cluster is not there, a node does not have what cells need, or a cell was lost
-            with its worker again and again.
+        TryAgain: a cluster is not there, or a node does not have what cells need. No cell has caused that.
+        UserError: also where Ray is not installed, or a cell was lost with its worker again and again.
     """
     if config.data == "object-store":
         parcels.refuse_channels(jobs)
@@ -132,12 +132,12 @@ class _ClusterRun:
             self._lose(job, _reason(error))
             return
         except errors.RayError as error:
-            raise UserError(f"Ray could not run {job.cell.name}: {' '.join(str(error).split())}") from error
+            raise TryAgain(f"Ray could not run {job.cell.name}: {' '.join(str(error).split())}") from error
         parcels.receive(job.cell, left)
         if how == "error":
             raise what
         if how == "unfit":
-            raise UserError(f"executor.kind = 'ray': a node that joined later {what}. Finished cells are kept.")
+            raise TryAgain(f"executor.kind = 'ray': a node that joined later {what}. Finished cells are kept.")
         if how == "stopped":
             self._lose(job, "its worker was told to end")
             return
@@ -186,7 +186,7 @@ class _ClusterRun:
         """Notice that no node is left for what waits or runs.
 
         Raises:
-            UserError: none has been for a while.
+            TryAgain: none has been for a while.
         """
         now = time.monotonic()
         if now - self._looked < NODES_S:
@@ -196,7 +196,7 @@ class _ClusterRun:
         if any(self._needs[job.key].held_by(node) for job in self._running.values() for node in alive):
             self._fit = now
         elif now - self._fit > NO_NODE_S:
-            raise UserError(
+            raise TryAgain(
                 "No node is left in the cluster that could hold one of the cells that wait. Finished cells and "
                 "checkpoints are kept: start nodes, and run the same command again."
             )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.core import files
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
 
@@ -141,7 +141,7 @@ def refuse_unfit(wanted: Expected, needs: Sequence[Needs]) -> None:
     """Check that each kind of cell fits a node, and probe every node that one fits.
 
     Raises:
-        UserError: no node holds one; a node lacks something. It says all that are wrong, by name.
+        UserError: no node holds one. TryAgain: a node lacks something; it says all that are wrong, by name.
     """
     import ray
 
@@ -157,7 +157,7 @@ def refuse_unfit(wanted: Expected, needs: Sequence[Needs]) -> None:
     wrong = [f"{name_of(node)} {said}" for node, said in asked if said]
     if wrong:
         more = f" {len(wrong) - 1} more nodes are wrong, too: {'; '.join(wrong[1:])}." if wrong[1:] else ""
-        raise UserError(
+        raise TryAgain(
             f"executor.kind = 'ray': {wrong[0]}. Every node needs the same checkout, the same packages and, but for "
             f"executor.data = 'object-store', the home folder at the same path; nothing was trained.{more}"
         )

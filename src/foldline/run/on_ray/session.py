@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.run.executor_config import ExecutorConfig
 
 LOCAL = "local"  # Ray's word for a cluster of its own on this machine
@@ -70,7 +70,7 @@ def opened(config: ExecutorConfig) -> Iterator[None]:
     """Be part of a cluster inside the block. One that this process is part of already is used, and left as it is.
 
     Raises:
-        UserError: Ray is not installed, or no cluster answers at the address.
+        UserError: Ray is not installed; TryAgain: no cluster answers at the address.
     """
     require()
     if connected():
@@ -117,7 +117,7 @@ def _init(address: str) -> None:
         if address != LOCAL:
             what, way_out = f"No cluster could be joined at {address!r} (executor.address, or {ADDRESS})", TOKEN_ASKED
         reason = " ".join(str(error).split()).removesuffix(".")
-        raise UserError(f"{what}: {reason}.{way_out} Executors 'serial' and 'process' need none.") from error
+        raise TryAgain(f"{what}: {reason}.{way_out} Executors 'serial' and 'process' need none.") from error
     finally:
         if in_main:  # Ray sets a handler of its own, which would end this process in the middle of things
             signal.signal(signal.SIGTERM, before)
