@@ -23,8 +23,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-MARKS = "<!-- table: ./run.sh bench against 8e590dd --page -->\n", "<!-- end of the table -->\n"
+PART = "table: ./run.sh bench against 8e590dd --page"  # of it
 sys.path.insert(0, str(ROOT))
+from benchmarks.pages import replaced  # noqa: E402
 from benchmarks.versions import checkouts, pairs, tables  # noqa: E402
 from benchmarks.versions.checkouts import Side  # noqa: E402
 from benchmarks.versions.jobs import JOBS, Bench  # noqa: E402
@@ -111,17 +112,9 @@ def measured(options: argparse.Namespace, record: dict[str, Any], folder: Path) 
         table = tables.markdown(record, [results[each] for each in JOBS if each in results])
         print(table)
         if options.page:
-            publish(table)
+            PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), PART, table), encoding="utf-8")
     print(f"table: {path.with_suffix('.md')}" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
-
-
-def publish(table: str) -> None:
-    """Put a table between the marks of the page."""
-    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    assert begin and end, f"{PAGE} has lost its marks"
-    PAGE.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def say(text: str) -> None:

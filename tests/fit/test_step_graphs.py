@@ -147,6 +147,8 @@ def test_what_can_t_be_captured_is_a_users_error_and_full_memory_stays_one(monke
 
     with pytest.raises(UserError, match=r"can't be captured as a CUDA graph \(not permitted\)\. Set train\.graphs"):
         step_graphs.capture(lambda: fail(RuntimeError("not permitted\nmore")), None)
+    with pytest.raises(UserError, match=r"\(RuntimeError\)"):
+        step_graphs.capture(lambda: fail(RuntimeError()), None)
     with pytest.raises(torch.OutOfMemoryError):
         step_graphs.capture(lambda: fail(torch.OutOfMemoryError("CUDA out of memory")), None)
 

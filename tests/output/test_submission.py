@@ -65,6 +65,12 @@ def test_a_large_file_is_checked_part_by_part(tmp_path: Path, home: Path, monkey
         assert any(text.startswith(expected) or expected in text for text in verdict(tmp_path, broken))
 
 
+def test_a_submission_takes_the_place_of_one_of_another_ending(tmp_path: Path) -> None:
+    for ending in (".csv", ".parquet", ".csv"):
+        submission.write(tmp_path / f"submission{ending}", GOOD)
+        assert [path.name for path in tmp_path.iterdir()] == [f"submission{ending}"]
+
+
 def test_a_parquet_file_is_checked_by_the_same_rules(tmp_path: Path) -> None:
     path = tmp_path / "submission.parquet"
     submission.write(path, GOOD)

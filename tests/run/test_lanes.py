@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from devices import gpu, needs_gpu
+from devices import GPU
 from lab import fake, jobs
 from test_cells import weights_of
 
@@ -106,15 +106,14 @@ def test_the_estimate_knows_that_trees_wait_for_no_gpu() -> None:
     assert [estimate._elapsed_s(every, seconds, 2, gpus) for gpus in (0, 1)] == [5.0, 6.0]
 
 
-@gpu
-@needs_gpu
+@pytest.mark.parametrize("name", [GPU])
 @pytest.mark.filterwarnings("ignore:.*eterministic:UserWarning")
-def test_a_worker_a_gpu_trains_what_this_process_does(tmp_path: Path) -> None:
+def test_a_worker_a_gpu_trains_what_this_process_does(name: str, tmp_path: Path) -> None:
     left = []
     for kind in ("serial", "process"):
         (tmp_path / kind).mkdir()
         with tiny.home_of_rides(tmp_path / kind) as home:
-            words = f"executor.kind={kind}", "executor.workers=2", "train.device=cuda", "train.deterministic=on"
+            words = f"executor.kind={kind}", "executor.workers=2", f"train.device={name}", "train.deterministic=on"
             tiny.run("train", "rides", *words)
             left.append(weights_of(home))
     assert left[0] == left[1] and len(left[0]) >= 4 * 3

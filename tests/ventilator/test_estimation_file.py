@@ -204,6 +204,22 @@ def test_other_labels_start_anew_and_a_refused_file_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "none.csv"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"pressure": pl.lit("n/a")}, "pressure is 'n/a' in the file"), ({"R": pl.lit(7)}, "There are lungs for")],
+)
+def test_labels_that_are_refused_leave_nothing(
+    table: pl.DataFrame, tmp_path: Path, change: dict[str, pl.Expr], said: str
+) -> None:
+    source, labels = tmp_path / "in.csv", tmp_path / "labels.csv"
+    few = table.filter(pl.col("breath_id") < 4)
+    few.write_csv(source)
+    few.with_columns(**change).write_csv(labels)
+    with pytest.raises(ValueError, match=said):
+        estimate_file(source, tmp_path / "out.csv", labels=labels)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "labels.csv"]
+
+
 def test_the_verb_writes_the_file(table: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "test.csv", tmp_path / "out.csv"
     table.drop("pressure").write_csv(source)

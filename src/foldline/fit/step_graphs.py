@@ -114,7 +114,7 @@ def capture(run: Callable[[], Tensor], pool: Any) -> tuple[Callable[[], None], T
         cause = error.__context__ if isinstance(error.__context__, RuntimeError) else error  # ending it fails, too
         if is_out_of_memory(cause):
             raise cause from None
-        failed = str(cause).partition("\n")[0]
+        failed = str(cause).partition("\n")[0] or type(cause).__name__
     if failed:
         raise UserError(
             f"train.graphs = true: this network's step can't be captured as a CUDA graph ({failed}). Set train.graphs "

@@ -162,6 +162,8 @@ def write(draft: Path, table: pl.DataFrame) -> None:
             table.write_parquet(stream)
         else:
             table.write_csv(stream)
+    other = draft.with_suffix(".csv" if draft.suffix == ".parquet" else ".parquet")
+    other.unlink(missing_ok=True)  # written when the sample was such a file: `submit` would send it
 
 
 def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:

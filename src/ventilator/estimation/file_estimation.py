@@ -67,8 +67,12 @@ def estimate_file(
     for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {folder}:
         shutil.rmtree(stale)
     parts = _Parts(folder, frame, chunk_breaths, progress)
-    lungs = embedded() if told is None else parts.lungs(told)
-    rows = joined([parts.estimated(number, lungs) for number in range(len(parts.chunks))], frame["id"].dtype)
+    try:
+        lungs = embedded() if told is None else parts.lungs(told)
+        rows = joined([parts.estimated(number, lungs) for number in range(len(parts.chunks))], frame["id"].dtype)
+    except ValueError:  # a file is refused, and would be again
+        shutil.rmtree(folder)
+        raise
     write_rows(rows, dst)
     shutil.rmtree(folder)
     return rows
@@ -155,6 +159,12 @@ def _fitted(told: Recorded, exact: Known, others: Sequence[tuple[Recorded, Array
 def _refuse_unlabelled(labels: pl.DataFrame) -> None:
     if "pressure" not in labels.columns:
         raise ValueError("Lungs are fitted to labels, but the file of labels has no column pressure.")
+    pressure = labels["pressure"]
+    odd = pressure.filter(pressure.is_not_null() & pressure.cast(pl.Float64, strict=False).is_null())
+    if len(odd):
+        raise ValueError(
+            f"Lungs are fitted to labels, but pressure is {odd[0]!r} in the file of labels. Write a number, or nothing."
+        )
 
 
 def _fingerprint(src: Path, labels: Path | None, chunk_breaths: int) -> str:

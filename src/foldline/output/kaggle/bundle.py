@@ -296,7 +296,7 @@ def required(decodes: bool, metric_file: bool = False, estimates: bool = False) 
 def text_of(stored: Stored, manifest: dict[str, Any]) -> str:
     """Write the notebook's first words."""
     names = sorted({cell.model.label for cell in stored.plan})
-    what = "Answers the competition's evaluation API" if "serve" in manifest else "Writes `submission.csv`"
+    what = "Answers the competition's evaluation API" if "serve" in manifest else "Writes the submission"
     return (
         f"# {manifest['name']}\n\n{what} from the weights of {len(predicting(stored))} cells "
         f"({', '.join(names)}; out-of-fold {stored.metric} {stored.score:.4f}). It trains nothing and "
