@@ -2,9 +2,9 @@
 
 Source: Ismail Fawaz et al. 2020, https://arxiv.org/abs/1909.04939 (section 3, figures 1 and 2; what they leave open,
 as biases and where even kernels are centred: the authors' code). A module narrows its input by a 1x1 convolution to a
-quarter of the width, convolves that over k, k/2 and k/4 steps, sets beside it the maximum of 3 steps of the input behind
-a 1x1 convolution of its own, and ends in a norm and ReLU. Behind every third module the input of those three is added,
-through a 1x1 convolution and a norm, and ReLU follows. n modules see 1 + n (k - 1) steps: 235.
+quarter of the width and convolves that over k, k/2 and k/4 steps. Beside these stands the maximum of 3 steps of the
+input behind a 1x1 convolution of its own. Norm and ReLU follow. Behind every third module the input of those three is
+added, through a 1x1 convolution and a norm, then ReLU. n modules see 1 + n (k - 1) steps: 235.
 (B, T, in) -> (B, T, width).
 
 Default: k = 40, n = 6, as published, as wide as the hybrid, 64 (published: 128, 32 channels from each of the four). The
@@ -90,7 +90,7 @@ def maximum(x: Tensor, real: Tensor | None, causal: bool) -> Tensor:
 
 
 class Module(nn.Module):
-    """relu(norm([conv_k(z), conv_k/2(z), conv_k/4(z), conv_1(max_3(x))])), z = conv_1(x): (B, in, T) -> (B, width, T)."""
+    """relu(norm([conv_k(z), conv_k/2(z), conv_k/4(z), conv_1(max_3(x))])), z = conv_1(x), (B, in or width, T)."""
 
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
