@@ -48,9 +48,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_depend_on_later_steps",
     "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
-    "blocks/relative_transformer": (
-        "test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"
-    ),
+    "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
     "blocks/squeezeformer": (
         "test_blocks_conformer.py"

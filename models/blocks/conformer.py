@@ -1,9 +1,9 @@
 """Conformer block: attention for what is far, a depthwise convolution for what is near, between two half feed-forwards.
 
 Source: Gulati et al. 2020, https://arxiv.org/abs/2005.08100 (section 2, eq. 1). x + F(x) / 2, + attention, +
-convolution, + F'(x) / 2, then a layer norm ("macaron": the feed-forward net is cut in two halves around the others). Each
-module has its norm in front. Attention is relative as Transformer-XL's, `bias = "sinusoid"`; batch normalisation is a
-layer norm: ops/convolution_module.py says why. (B, T, in) -> (B, T, width).
+convolution, + F'(x) / 2, then a layer norm ("macaron": the feed-forward net is cut in two halves around the others).
+Each module has its norm in front. Attention is relative as Transformer-XL's, `bias = "sinusoid"`; batch normalisation
+is a layer norm: ops/convolution_module.py says why. (B, T, in) -> (B, T, width).
 
 Default: kernels of 15, 4 heads, as wide as the hybrid, 64. The paper's: 32 taps, 16 to 17 blocks of 144 to 512 with 4
 to 8 heads, dropout = 0.1.

@@ -1,9 +1,9 @@
 """Transformer encoder layer with relative positions: attention with a learned bias a distance, then a feed-forward net.
 
 Source: Raffel et al. 2020, https://arxiv.org/abs/1910.10683 (section 2.1: T5, whose bias is the default; here each
-layer has its own). The other forms of the bias, and their papers: ops/relative_attention.py. Pre-norm, as `transformer`,
-which adds a code of the step's number to the input instead; here a pattern is the same wherever it stands, in longer
-series than those of training, too. `causal` looks back only. (B, T, in) -> (B, T, width).
+layer has its own). The other forms of the bias, and their papers: ops/relative_attention.py. Pre-norm, as
+`transformer`, which adds a code of the step's number to the input instead; here a pattern is the same wherever it
+stands, in longer series than those of training, too. `causal` looks back only. (B, T, in) -> (B, T, width).
 
 Default: 4 heads, as wide as the hybrid, 64, the feed-forward net 4 times as wide.
 """

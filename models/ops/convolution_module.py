@@ -1,8 +1,8 @@
-"""The convolution module of Conformer and Squeezeformer: wider by a 1x1, depthwise over time, norm, Swish, back by a 1x1.
+"""The convolution module of Conformer and Squeezeformer: 1x1, depthwise over time, norm, Swish, 1x1.
 
-Sources: Gulati et al. 2020, https://arxiv.org/abs/2005.08100 (section 2.2): the wide half is a gate (GLU), so that the
-depthwise convolution is as wide as the block; Kim et al. 2022, https://arxiv.org/abs/2206.00888 (section 3.2): Swish, no
-gate, and it is twice as wide. (B, T, width) -> (B, T, width).
+Sources: Gulati et al. 2020, https://arxiv.org/abs/2005.08100 (section 2.2): the wide half is a gate (GLU), so that
+the depthwise convolution is as wide as the block; Kim et al. 2022, https://arxiv.org/abs/2206.00888 (section 3.2):
+Swish, no gate, and it is twice as wide. (B, T, width) -> (B, T, width).
 
 Both have batch normalisation behind the depthwise convolution. Here it is a layer norm over the channels of each step:
 statistics of a batch would count padding, would differ between the parts that a batch is cut into (train.micro, blocks

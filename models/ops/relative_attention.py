@@ -4,8 +4,8 @@ Each score of query i and key j gets a bias that depends on j - i, in one of thr
 
     sinusoid  (q_i + v) . W r_(j-i) / sqrt(d), r the sinusoidal code of the distance, and a second learned vector, u,
               beside the query of the content: Dai et al. 2019, https://arxiv.org/abs/1901.02860 (section 3.3)
-    bucket    a learned number a head and bucket of distances, exact for near steps, logarithmic beyond, the last one for
-              all that are farther than `distance`: Raffel et al. 2020, https://arxiv.org/abs/1910.10683 (section 2.1)
+    bucket    a learned number a head and bucket of distances: one each for near steps, wider ones beyond, the last for
+              all farther than `distance`: Raffel et al. 2020, https://arxiv.org/abs/1910.10683 (section 2.1)
     slope     -m |j - i|, a slope a head: Press et al. 2022, https://arxiv.org/abs/2108.12409 (section 3). Theirs are
               fixed and look back; here they are learned from there on, each direction of a head its own
 
@@ -77,12 +77,13 @@ def distances(steps: int, device: torch.device) -> Tensor:
 def aligned(by_distance: Tensor) -> Tensor:
     """Turn what is known a distance into what is known a key: (..., T, 2 T - 1) -> (..., T, T).
 
-    Out of row i its entries T - 1 - i to 2 T - 2 - i, the distances -i to T - 1 - i. With one column more, and the first
-    T - 1 numbers of all left out, these begin each row of 2 T - 1 numbers: nothing is gathered.
+    Out of row i its entries T - 1 - i to 2 T - 2 - i, the distances -i to T - 1 - i. With one column more, and the
+    first T - 1 numbers of all left out, these begin each row of 2 T - 1 numbers: nothing is gathered.
     """
     steps = by_distance.shape[-2]
     flat = functional.pad(by_distance, (0, 1)).flatten(-2)[..., steps - 1 :]  # 2 T^2 - T + 1 numbers
-    return flat[..., : steps * (2 * steps - 1)].unflatten(-1, (steps, 2 * steps - 1))[..., :steps]
+    rows = flat[..., : steps * (2 * steps - 1)].reshape(*flat.shape[:-1], steps, 2 * steps - 1)
+    return rows[..., :steps]
 
 
 class BucketBias(nn.Module):

@@ -23,7 +23,11 @@ TRAIN = TrainConfig(batch=8)
         ({"processes": 2}, (), r"model 'net': train\.processes = 2, but the network has batch normalisation"),
         ({"micro": 4}, (), r"train\.micro = 4, .* would be those of each pass's part of a batch\. Take another norm"),
         ({"on_oom": "halve"}, (), r'train\.on_oom = "halve", .*, or train\.on_oom = "stop"\.'),
-        ({"ema": 0.9}, (), r"train\.ema = 0\.9, .* those of other weights than the averaged ones.*, or train\.ema = 0\."),
+        (
+            {"ema": 0.9},
+            (),
+            r"train\.ema = 0\.9, .* those of other weights than the averaged ones.*, or train\.ema = 0\.",
+        ),
         ({"average": 2}, (), r"train\.average = 2"),
         ({}, (20, 80), r"series are padded to 2 lengths \(20 to 80 steps\), .*padded to the same length"),
     ],

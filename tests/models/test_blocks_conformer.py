@@ -101,7 +101,7 @@ def test_dropout_acts_in_each_module(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kernel_without_a_centre_is_refused(kind: str) -> None:
     config = KINDS[kind][0]
-    with pytest.raises(ValueError, match="kernel must be odd.*but is 4 with causal = false"):
+    with pytest.raises(ValueError, match=r"kernel must be odd.*but is 4 with causal = false"):
         config(kernel=4)
     with pytest.raises(ValueError, match="kernel must be at least 1, but is 0 with causal = true"):
         config(kernel=0, causal=True)

@@ -104,7 +104,7 @@ def test_buckets_are_those_of_t5(buckets: int, distance: int, causal: bool) -> N
 @pytest.mark.parametrize("causal", [False, True])
 @torch.no_grad()
 def test_a_shift_of_all_steps_changes_nothing(bias: Any, causal: bool) -> None:
-    """The steps stand further back in a longer series; in a Transformer with codes of positions that is another input."""
+    """The steps stand further back in a longer series: to a Transformer with codes of positions that is another."""
     torch.manual_seed(0)
     block = relative_transformer.RelativeTransformer(relative_transformer.Config(width=8, bias=bias, causal=causal), 3)
     x, mask = torch.randn(2, 12, 3), torch.arange(12).expand(2, -1) >= 5

@@ -40,7 +40,11 @@ def _conflicts(config: TrainConfig, lengths: Sequence[int]) -> Iterator[tuple[st
         part = "each process's part of a batch"
         yield f"train.processes = {config.processes}", part, "train.processes = 1"
     if 0 < config.micro < config.batch:
-        yield f"train.micro = {config.micro}", "each pass's part of a batch", "train.micro = 0 and a train.batch that fits"
+        yield (
+            f"train.micro = {config.micro}",
+            "each pass's part of a batch",
+            "train.micro = 0 and a train.batch that fits",
+        )
     if config.on_oom == "halve":
         yield 'train.on_oom = "halve"', "each pass's part of a batch", 'train.on_oom = "stop"'
     for name in ("ema", "average"):
