@@ -5,6 +5,7 @@ from typing import Any
 
 from foldline.models.blocks import (
     bilstm,
+    conformer,
     conv,
     glu,
     gru,
@@ -13,7 +14,9 @@ from foldline.models.blocks import (
     lstm,
     mingru,
     minlstm,
+    relative_transformer,
     residual_bilstm,
+    squeezeformer,
     stable,
     tcn,
     time2vec,
@@ -25,6 +28,7 @@ from foldline.models.ops.covariates import CovariateBlock
 
 BLOCKS: dict[str, Part] = {
     "bilstm": Part(bilstm.Config, bilstm.BiLSTM),
+    "conformer": Part(conformer.Config, conformer.Conformer),
     "conv": Part(conv.Config, conv.Conv),
     "glu": Part(glu.Config, glu.GLU),
     "gru": Part(gru.Config, gru.GRU),
@@ -33,7 +37,9 @@ BLOCKS: dict[str, Part] = {
     "lstm": Part(lstm.Config, lstm.LSTM),
     "mingru": Part(mingru.Config, mingru.MinGRU),
     "minlstm": Part(minlstm.Config, minlstm.MinLSTM),
+    "relative-transformer": Part(relative_transformer.Config, relative_transformer.RelativeTransformer),
     "residual-bilstm": Part(residual_bilstm.Config, residual_bilstm.ResidualBiLSTM),
+    "squeezeformer": Part(squeezeformer.Config, squeezeformer.Squeezeformer),
     "stable": Part(stable.Config, stable.Stable),
     "tcn": Part(tcn.Config, tcn.TCN),
     "time2vec": Part(time2vec.Config, time2vec.Time2Vec),

@@ -37,6 +37,12 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "wavenet causal": {"kind": "wavenet", "layers": 3, "kernel": 2, "causal": True},
     "wavenet gate": {"kind": "wavenet", "layers": 3, "static": "gate"},
     "transformer time": {"kind": "transformer", "position": "time"},
+    **{f"{kind} causal": {"kind": kind, "causal": True, "kernel": 4} for kind in ("conformer", "squeezeformer")},
+    **{f"relative {bias}": {"kind": "relative-transformer", "bias": bias} for bias in ("sinusoid", "slope")},
+    **{
+        f"relative {bias} causal": {"kind": "relative-transformer", "bias": bias, "causal": True}
+        for bias in ("sinusoid", "slope", "bucket")
+    },
     "stable rnn": {"kind": "stable", "cell": "rnn"},
     **{
         f"{kind} causal": {"kind": kind, "bidirectional": False}
