@@ -3,6 +3,7 @@
     ./run.sh bench million                                  # all; hours on two cores, 20 GB of disk, removed at the end
     ./run.sh bench million --series 10000 100000            # some sizes
     ./run.sh bench million --page                           # writes the table into docs/scale.md
+    ./run.sh bench million --page --series 10000            # its rows of one size; those of others stay
 
 So many breaths of 80 rows to train on, and as many others to predict. Each stage is a process of its own
 (million_stages.py): simulate both, write them as Parquet; read and check the training table, folds, features; one epoch
@@ -13,12 +14,14 @@ decoding of them is measured by itself, up to --decode series.
 CPU seconds are of all threads and processes of a step: other work on the machine changes them less than seconds. Memory
 is anonymous and shared memory of all processes, the largest seen, with what Python and its libraries take; pages of
 files are not counted, since the system takes them back when it needs them. `exponent`: least squares of log(CPU
-seconds) by log(series); 1 is a straight line, and what a step takes at any size makes it less.
+seconds) by log(series), over all sizes of the table; 1 is a straight line, and what a step takes at any size makes it
+less.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -29,6 +32,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,6 +46,7 @@ PART = "table: ./run.sh bench million --page"  # of it
 BOUND = 8 << 30  # bytes of memory
 SIZES = (10_000, 100_000, 1_000_000)
 STAGES = ("simulate", "prepare", "train", "infer")
+HEADER = 3  # lines before the table's first row: the rest of the mark's, and two of the header
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,17 @@ class Cost:
     seconds: float
     cpu_seconds: float
     memory: int  # bytes, peak
+
+
+class Row(NamedTuple):
+    """A row of the table, as it is printed."""
+
+    step: str
+    series: int
+    seconds: str
+    cpu_seconds: str
+    rate: str  # rows a CPU second; empty: it took no time that could be seen
+    memory: str  # MiB
 
 
 class Watch(threading.Thread):
@@ -103,7 +119,7 @@ def measure(series: int, decoded: int, place: Path, keep: bool) -> list[Cost]:
         found = []
         for stage in stages:
             for cost in run(stage, folder, series):
-                print(line(series, cost), flush=True)
+                print(line(row(series, cost)), flush=True)
                 found.append(cost)
     finally:
         if not keep:
@@ -111,28 +127,56 @@ def measure(series: int, decoded: int, place: Path, keep: bool) -> list[Cost]:
     return found
 
 
-def line(series: int, cost: Cost, exponent: str = "") -> str:
-    """Write a line of the table."""
+def row(series: int, cost: Cost) -> Row:
+    """Write a row of the table."""
     rate = f"{cost.rows / cost.cpu_seconds:,.0f}" if cost.cpu_seconds else ""
-    cells = [f"{series:,}", f"{cost.seconds:,.1f}", f"{cost.cpu_seconds:,.1f}", rate, f"{cost.memory / 2**20:,.0f}"]
-    return f"| {cost.step} | {' | '.join(cells)} | {exponent} |"
+    return Row(
+        cost.step, series, f"{cost.seconds:,.1f}", f"{cost.cpu_seconds:,.1f}", rate, f"{cost.memory / 2**20:,.0f}"
+    )
 
 
-def table(found: dict[int, list[Cost]]) -> list[str]:
-    """Write the table: for each step its sizes, and behind the last one the exponent."""
+def rows_of(page: str) -> list[Row]:
+    """Read the rows of a page's table."""
+    part = page.partition(f"<!-- {PART} -->")[2].partition("<!-- end of")[0]
+    cells = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in part.splitlines()]
+    return [Row(step, _number(series), *more[:4]) for step, series, *more in cells[HEADER:]]
+
+
+def merged(old: list[Row], new: list[Row]) -> list[Row]:
+    """Put new rows in the place of old ones of the same step and size; all others stay. Step by step, by size."""
+    every = {(each.step, each.series): each for each in [*old, *new]}
+    steps = list(dict.fromkeys(step for step, _ in every))
+    return sorted(every.values(), key=lambda each: (steps.index(each.step), each.series))
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Write the table of `merged` rows: behind the last size of each step the exponent."""
     lines = ["| step | series | s | CPU s | rows a CPU s | peak, MiB | exponent |", "|---|--:|--:|--:|--:|--:|--:|"]
-    for step in dict.fromkeys(cost.step for costs in found.values() for cost in costs):
-        each = {series: cost for series, costs in found.items() for cost in costs if cost.step == step}
-        for series, cost in each.items():
-            last = series == max(each) and len(each) > 1
-            lines.append(line(series, cost, f"{exponent(each):.2f}" if last else ""))
+    for _, of_step in itertools.groupby(rows, key=lambda each: each.step):
+        *others, last = list(of_step)
+        lines += [line(each) for each in others]
+        lines.append(line(last, f"{exponent([*others, last]):.2f}" if others else ""))
     return lines
 
 
-def exponent(each: dict[int, Cost]) -> float:
-    """Return the slope of log(CPU seconds) by log(series)."""
-    seconds = [cost.cpu_seconds for cost in each.values()]
-    return float(np.polyfit(np.log(list(each)), np.log(seconds), 1)[0])
+def line(each: Row, exponent: str = "") -> str:
+    """Write a row as a line of the table."""
+    cells = [each.step, f"{each.series:,}", each.seconds, each.cpu_seconds, each.rate, each.memory, exponent]
+    return f"| {' | '.join(cells)} |"
+
+
+def exponent(rows: list[Row]) -> float:
+    """Return the slope of log(CPU seconds) by log(series) of one step's rows.
+
+    CPU seconds are series by rate, but for a factor that all rows share: rates have more digits than printed seconds.
+    """
+    timed = [each for each in rows if each.rate]
+    seconds = [each.series / _number(each.rate) for each in timed]
+    return float(np.polyfit(np.log([each.series for each in timed]), np.log(seconds), 1)[0])
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def main(argv: list[str]) -> int:
@@ -151,10 +195,13 @@ def main(argv: list[str]) -> int:
     began, found = time.perf_counter(), {}
     for series in sorted(given.series):
         found[series] = measure(series, given.decode, place, given.keep)
-    lines = table(found)
+    rows = merged([], [row(series, cost) for series, costs in found.items() for cost in costs])
+    lines = table(rows)
     print("\n" + "\n".join(lines) + f"\n\n{(time.perf_counter() - began) / 60:.0f} min, {os.cpu_count()} cores")
     if given.page:
-        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), PART, "\n".join(lines)), encoding="utf-8")
+        page = PAGE.read_text(encoding="utf-8")
+        written = "\n".join(table(merged(rows_of(page), rows)))
+        PAGE.write_text(replaced(page, PART, written), encoding="utf-8")
     return int(any(cost.memory > BOUND for costs in found.values() for cost in costs))
 
 

@@ -34,17 +34,26 @@ SERIES, STEPS = 8, 80  # of a training step
 PAGE = "docs/zoo.md"
 SPECIAL = {  # file under models/ -> the test that only the real thing passes, under tests/models/
     "blocks/bilstm": "test_blocks.py::test_both_directions_of_a_bilstm_reach_the_other_end",
+    "blocks/conformer": (
+        "test_blocks_conformer.py::test_a_conformer_goes_half_way_by_each_feed_forward_and_ends_in_a_norm"
+    ),
     "blocks/conv": "test_blocks.py::test_a_conv_block_looks_kernel_less_one_steps_to_either_side",
     "blocks/glu": "test_blocks_convolution.py::test_a_glus_field_is_one_and_what_each_layer_adds",
     "blocks/gru": "test_gru.py::test_it_has_three_quarters_of_an_lstms_weights",
     "blocks/hierarchical": (
         "test_blocks_hierarchical.py::test_paths_grow_as_the_logarithm_of_the_length_where_an_lstms_grow_as_the_length"
     ),
+    "blocks/inception": "test_inception.py::test_at_the_published_sizes_it_has_the_papers_weights_and_window",
     "blocks/lru": "test_blocks_scan.py::test_an_lrus_impulse_response_is_a_power_of_lambda",
     "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_depend_on_later_steps",
     "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
+    "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
+    "blocks/squeezeformer": (
+        "test_blocks_conformer.py"
+        "::test_a_squeezeformer_is_attention_and_convolution_each_with_a_whole_feed_forward_and_norms_behind"
+    ),
     "blocks/stable": "test_blocks_stable.py::test_the_initial_state_is_forgotten_at_a_constant_rate",
     "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),

@@ -2,8 +2,8 @@
 
 A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets) and has a
 body's `forward` and a `head`; one on "rows" is one of `ops.boosting.BoostedTrees`, one on whole "series" has the
-methods of `rocket.Rocket`, an "estimator" of open rows those of `smoother.Smoother`. `shares`, where a Config has it,
-names further files of this folder that its models are made of. Nothing here imports the engine.
+methods of `rocket.Rocket`, an "estimator" of open rows those of `smoother.Smoother`. `shares`, where the Config of a
+model or a block has it, names further files of this folder that it is made of. Nothing here imports the engine.
 """
 
 from pathlib import Path
@@ -50,10 +50,12 @@ MODELS: dict[str, Part] = {
 def source_of(name: str, params: dict[str, Any]) -> list[Path]:
     """Return the files whose text a model's weights depend on: its own, those of its parts, and the shared ones."""
     part = MODELS[name]
-    used = {part.source}
+    used, shared = {part.source}, set(getattr(part.config, "shares", ()))
     for field, registry in part.config.parts.items():
         tables = params.get(field, getattr(part.config(), field))
-        used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
+        inner = [registry[table["kind"]] for table in ([tables] if isinstance(tables, dict) else tables)]
+        used |= {each.source for each in inner}
+        shared.update(*(getattr(each.config, "shares", ()) for each in inner))
         if isinstance(tables, dict) and joint.KEY in tables:
             used |= {HEADS[entry["kind"]].source for entry in tables[joint.KEY]} | {Path(str(joint.__file__))}
     if part.config.kind == "network":
@@ -61,5 +63,5 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
             Path(str(module.__file__))
             for module in (attention, contract, initialisation, packing, pooling, auxiliary, linear)
         }
-    used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
+    used |= {Path(__file__).parent / f"{name}.py" for name in shared}
     return sorted(used)

@@ -10,7 +10,8 @@ import tiny
 
 from foldline.api import simulate
 from foldline.cli.main import main
-from foldline.core import files
+from foldline.core import files, own_files
+from foldline.core.errors import UserError
 
 SIMULATE = ["simulate", "out", "breaths=2", "test_breaths=2"]
 
@@ -95,3 +96,15 @@ def test_a_bundle_takes_no_file_away(trained: Path, tmp_path: Path, capsys: pyte
         (tmp_path / "packed" / name).write_text("precious")
         assert f"but {name} was put into it" in refused(words, tmp_path / "packed", capsys)
         (tmp_path / "packed" / name).unlink()
+
+
+def test_one_command_at_a_time_writes_a_file(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with own_files.being_written(out):
+        with pytest.raises(UserError, match=r"out\.csv is being written by another command now\. Wait"):
+            own_files.being_written(out).__enter__()
+        with own_files.being_written(tmp_path / "other.csv"):
+            pass
+    with own_files.being_written(out):
+        pass
+    assert not list(tmp_path.iterdir())

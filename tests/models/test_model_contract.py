@@ -31,12 +31,21 @@ RECURRENT = ("lstm", "bilstm", "residual-bilstm", "gru", "mingru", "minlstm", "l
 FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "glu": {"kind": "glu", "layers": 2, "kernel_size": 3, "context": 5},
     "glu causal": {"kind": "glu", "layers": 2, "kernel_size": 4, "context": 7, "causal": True},
+    "inception": {"kind": "inception", "kernel": 8, "layers": 3},
+    "inception batch": {"kind": "inception", "layers": 3, "norm": "batch"},
+    "inception causal": {"kind": "inception", "kernel": 4, "layers": 3, "causal": True},
     "tcn": {"kind": "tcn", "levels": 2},
     "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
     "wavenet": {"kind": "wavenet", "layers": 3},
     "wavenet causal": {"kind": "wavenet", "layers": 3, "kernel": 2, "causal": True},
     "wavenet gate": {"kind": "wavenet", "layers": 3, "static": "gate"},
     "transformer time": {"kind": "transformer", "position": "time"},
+    **{f"{kind} causal": {"kind": kind, "causal": True, "kernel": 4} for kind in ("conformer", "squeezeformer")},
+    **{f"relative {bias}": {"kind": "relative-transformer", "bias": bias} for bias in ("sinusoid", "slope")},
+    **{
+        f"relative {bias} causal": {"kind": "relative-transformer", "bias": bias, "causal": True}
+        for bias in ("sinusoid", "slope", "bucket")
+    },
     "stable rnn": {"kind": "stable", "cell": "rnn"},
     **{
         f"{kind} causal": {"kind": kind, "bidirectional": False}

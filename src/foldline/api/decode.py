@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from foldline.api.session import session
+from foldline.core import own_files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.packed_files import guarded
@@ -35,7 +36,7 @@ def decode(source: str | os.PathLike[str], out: str | os.PathLike[str], *, quiet
         quiet: print nothing.
 
     Raises:
-        foldline.Error: the file is not of that shape.
+        foldline.Error: the file is not of that shape, or `out` holds something else, or another call is writing it.
     """
     with session("decode", quiet=quiet) as notes:
         rows, kinds = carry_out(Path(source), Path(out), notes)
@@ -51,7 +52,8 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
         try:
             if lost := lost_digits(_guarded(first_inputs, source)):
                 terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
-            rows = decode_file(source, out, progress=update)
+            with own_files.being_written(out):
+                rows = decode_file(source, out, progress=update)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
     # Most rows first; by name among equals, whose order value_counts leaves to chance.

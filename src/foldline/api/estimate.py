@@ -10,6 +10,7 @@ import polars as pl
 
 from foldline.api.decode import inputs
 from foldline.api.session import session
+from foldline.core import own_files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 
@@ -40,7 +41,7 @@ def estimate(
         quiet: print nothing.
 
     Raises:
-        foldline.Error: a file is not of that shape, or `out` holds something else.
+        foldline.Error: a file is not of that shape, or `out` holds something else, or another call is writing it.
     """
     with session("estimate", quiet=quiet) as notes:
         rows, kinds = carry_out(Path(source), Path(out), None if labels is None else Path(labels), notes)
@@ -58,7 +59,8 @@ def carry_out(source: Path, out: Path, labels: Path | None, terminal: Terminal) 
         inputs(labels)
     with terminal.bar("estimating (the first run on a machine compiles for 20 s)", "breaths") as update:
         try:
-            rows = file_estimation.estimate_file(source, out, labels=labels, progress=update)
+            with own_files.being_written(out):
+                rows = file_estimation.estimate_file(source, out, labels=labels, progress=update)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
     # Most rows first; by name among equals, whose order a group leaves to chance.

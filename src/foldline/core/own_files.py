@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from foldline.core import files
 from foldline.core.errors import UserError
 
 
@@ -33,3 +35,24 @@ def require_own(path: Path, own: Callable[[], bool], kind: str, way_out: str) ->
     """
     if (path.exists() or path.is_symlink()) and not own():
         raise UserError(f"{path} is not overwritten, because it is there and is not {kind} of foldline's. {way_out}")
+
+
+@contextmanager
+def being_written(out: Path) -> Iterator[None]:
+    """Keep a file that the user names to the command that makes it, inside the block.
+
+    Raises:
+        UserError: another command is making it now.
+    """
+
+    def refuse() -> None:
+        raise UserError(
+            f"{out} is being written by another command now. Wait until that has ended, or name another file."
+        )
+
+    lock = out.with_name(f".{out.name}.lock")
+    with files.lock(lock, on_wait=refuse):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)

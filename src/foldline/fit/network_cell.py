@@ -24,7 +24,9 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit import batch_statistics, datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit.augmentation import views
+from foldline.fit.batch import Batch
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -110,6 +112,8 @@ class NetworkCell:
             watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
+        trained = block_lengths(stores, config.margin, config.windows.length)
+        batch_statistics.refuse(f"model {self.name}", network, config, trained)
         if config.graphs:
             step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
         if start is not None:
@@ -205,13 +209,20 @@ class NetworkCell:
 
     def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
+        batch, tta = block.batch(index), self.train.tta
+        if not tta.used:
+            return self._one_view(batch).cpu()
+        return views.averaged(self._one_view, batch, tta, block.channels).cpu()
+
+    def _one_view(self, batch: Batch) -> Tensor:
+        """Predict a batch as it is, likewise."""
         assert self.network is not None
-        batch, head = block.batch(index), self.network.head
+        head = self.network.head
         with autocast(self.train.precision, batch.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
         raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
         value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
-        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
+        return torch.cat([value] if spread is None else [value, spread], dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""

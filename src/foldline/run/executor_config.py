@@ -16,8 +16,8 @@ class ExecutorConfig:
     """[executor]: where cells run. Never part of a cell's key."""
 
     kind: Literal["auto", "serial", "process", "ray"] = "auto"  # auto: serial for one cell or one GPU, else process
-    # Processes; 0: one for each GPU and, for what is trained on the CPU, cores / train.threads. With "ray" cells at
-    # once; 0: what the nodes hold
+    # Processes; 0: one for each GPU and, for what is trained on the CPU, cores / train.threads. Where GPUs train
+    # networks: their processes alone, others fill the cores beside them. With "ray" cells at once; 0: what nodes hold
     workers: int = 0
     together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
     data: Literal["shared", "object-store"] = "shared"  # Ray nodes see the home folder, or get what cells read sent

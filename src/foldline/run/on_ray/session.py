@@ -19,6 +19,7 @@ from foldline.core.errors import TryAgain, UserError
 from foldline.run.executor_config import ExecutorConfig
 
 LOCAL = "local"  # Ray's word for a cluster of its own on this machine
+LEFT_SET = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")  # variables that Ray 2.60 sets as it joins or starts a cluster
 ADDRESS = "RAY_ADDRESS"  # variable that says which cluster to join
 # Ray 2.60 says why a head refused only in a line of its log on standard error, not in the error that it raises.
 TOKEN_ASKED = (
@@ -90,7 +91,7 @@ def _joined(address: str) -> Iterator[None]:
             f"executor.address, or {ADDRESS}: {address!r} is that of Ray's client, from outside of a cluster. foldline "
             "runs on one of its nodes, where HOST:PORT, without ray://, or 'auto' is the address."
         )
-    with _variable("RAY_USAGE_STATS_ENABLED", "0"), ExitStack() as around:
+    with _variable("RAY_USAGE_STATS_ENABLED", "0"), _restored(*LEFT_SET), ExitStack() as around:
         _init(address)
         try:
             _print_nothing(around)
@@ -144,12 +145,20 @@ def _print_nothing(around: ExitStack) -> None:
 @contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
     """Set a variable of the environment inside the block."""
-    before = os.environ.get(name)
-    os.environ[name] = value
+    with _restored(name):
+        os.environ[name] = value
+        yield
+
+
+@contextmanager
+def _restored(*names: str) -> Iterator[None]:
+    """Let variables of the environment be behind the block what they were before, whatever sets them inside."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
