@@ -47,9 +47,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_depend_on_later_steps",
     "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
-    "blocks/relative_transformer": (
-        "test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"
-    ),
+    "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
     "blocks/squeezeformer": (
         "test_blocks_conformer.py"
@@ -60,6 +58,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
     "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
+    "systems/branches": "test_branches.py::test_no_gradient_leads_from_one_branch_to_anothers_inputs_or_weights",
     "systems/deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
     "systems/esrnn": "test_esrnn.py::test_holt_winters_is_the_recursion_by_hand",
     "systems/hybrid": "test_hybrid.py::test_a_skip_adds_the_input",
