@@ -43,6 +43,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/hierarchical": (
         "test_blocks_hierarchical.py::test_paths_grow_as_the_logarithm_of_the_length_where_an_lstms_grow_as_the_length"
     ),
+    "blocks/inception": "test_inception.py::test_at_the_published_sizes_it_has_the_papers_weights_and_window",
     "blocks/lru": "test_blocks_scan.py::test_an_lrus_impulse_response_is_a_power_of_lambda",
     "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_depend_on_later_steps",
     "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",

@@ -30,11 +30,13 @@ from foldline.evidence.tuning.trial_queue import TrialQueue
 
 postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 TRIALS = 12
 AWAY_S = 3.0
 LOST_S = 2.0  # a killed worker's trial is taken up on the other machine after that
-PATIENCE_S = 120.0  # longest wait for something that must happen
+NEVER_S = 1e6
+PATIENCE_S = 300.0  # longest wait for something that must happen
+Tell = Callable[..., Any]  # Optuna's
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +135,7 @@ def test_a_storage_that_goes_away_for_a_while(server: Any, homes: tuple[Path, Pa
         nodes = [start(home, command, stack) for home in homes]
         until("a study", lambda: all((home / "runs" / "search" / "latest").exists() for home in homes), nodes)
         watched = study(server.url, homes[0])
-        until("four trials", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 4, nodes)
+        until("a trial", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 1, nodes)
         server.stop()
         time.sleep(AWAY_S)
         server.start()
@@ -150,7 +152,7 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
         doomed = {}
         for stage in STAGES:
             shutil.copytree(home, tmp_path / stage)
-            given = (die_at, stage, [*command, "tune.lost_s=600"])  # they take none of each other's
+            given = (die_at, stage, [*command, f"tune.lost_s={NEVER_S}"])
             environment = {**os.environ, "FOLDLINE_HOME": str(tmp_path / stage)}
             doomed[stage] = stack.enter_context(children.start(*given, environment=environment))
         for stage, child in doomed.items():
@@ -201,9 +203,7 @@ def die_while_it_writes() -> None:
     """Its score is half in the storage: a line without its end, or a transaction that is not committed."""
     from sqlalchemy.orm import Session
 
-    tell = optuna.Study.tell
-
-    def tell_and_die(self: optuna.Study, *given: Any, **named: Any) -> None:
+    def die_half_told(tell: Tell, *given: Any, **named: Any) -> None:
         def half(journal: Any, logs: list[dict[str, Any]]) -> None:
             with Path(journal._file_path).open("ab") as stream:
                 stream.write(b'{"op_code":6,"worker_id":')
@@ -215,19 +215,30 @@ def die_while_it_writes() -> None:
 
         optuna_storage.Journal.append_logs = half  # type: ignore[method-assign]
         Session.commit = uncommitted  # type: ignore[method-assign]
-        tell(self, *given, **named)
+        tell(*given, **named)
 
-    optuna.Study.tell = tell_and_die
+    instead_of_telling_a_score(die_half_told)
 
 
 def die_when_it_has_written() -> None:
-    tell = optuna.Study.tell
-
-    def tell_and_die(*given: Any, **named: Any) -> None:
+    def tell_and_die(tell: Tell, *given: Any, **named: Any) -> None:
         tell(*given, **named)
         die()
 
-    optuna.Study.tell = tell_and_die
+    instead_of_telling_a_score(tell_and_die)
+
+
+def instead_of_telling_a_score(act: Callable[..., None]) -> None:
+    """Do something in the place of a trial's score. One that is failed, as another machine has its values, has none."""
+    tell = optuna.Study.tell
+
+    def told(self: optuna.Study, trial: Any, value: float | None = None, **named: Any) -> None:
+        if value is None:
+            tell(self, trial, **named)
+        else:
+            act(tell, self, trial, value, **named)
+
+    optuna.Study.tell = told  # type: ignore[assignment, method-assign]
 
 
 STAGES = (
@@ -241,8 +252,9 @@ STAGES = (
 
 
 def die_at(stage: str, command: list[str]) -> int:
-    """Run a command line that dies at a stage."""
+    """Run a command line that dies at a stage; it takes no trial of another one, however slow the machine is."""
     from foldline.cli.main import main
 
+    leases.REGISTRATION_TIMEOUT_S = NEVER_S
     globals()[stage]()
     return main(command)

@@ -30,9 +30,9 @@ def test_a_config_with_branches_resolves_to_itself(home: Path, tmp_path: Path) -
     [
         ('[{input = ["power"]}]', "model[0].branches[0]: unknown key 'input'. Did you mean 'inputs'?"),
         ('[{}, {blocks = [{kind = "conv", kernal = 3}]}]', "branches[1].blocks[0]: unknown key 'kernal'. Did you mean"),
-        ('[{blocks = [{kind = "convolution"}]}]', "branches[0].blocks[0].kind: unknown kind 'convolution'"),
+        ('[{blocks = [{kind = "convolution"}]}]', "branches[0].blocks[0]: unknown kind 'convolution'"),
         (f"[{POWER}]", "every feature must be seen by a branch, but coasting, second"),
-        ('[{}, {inputs = ["*pwoer*"]}]', "branches[1] must see a feature, but none fits ['*pwoer*']. Features: power, "),
+        ('[{}, {inputs = ["*pwoer*"]}]', "branches[1] must see a feature, but none fits ['*pwoer*']. Features: power"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -31,6 +31,9 @@ RECURRENT = ("lstm", "bilstm", "residual-bilstm", "gru", "mingru", "minlstm", "l
 FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "glu": {"kind": "glu", "layers": 2, "kernel_size": 3, "context": 5},
     "glu causal": {"kind": "glu", "layers": 2, "kernel_size": 4, "context": 7, "causal": True},
+    "inception": {"kind": "inception", "kernel": 8, "layers": 3},
+    "inception batch": {"kind": "inception", "layers": 3, "norm": "batch"},
+    "inception causal": {"kind": "inception", "kernel": 4, "layers": 3, "causal": True},
     "tcn": {"kind": "tcn", "levels": 2},
     "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
     "wavenet": {"kind": "wavenet", "layers": 3},

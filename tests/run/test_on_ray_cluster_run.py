@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,17 @@ LOST = ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "OutOfMem
 ONE_CORE = {"Alive": True, "Resources": {"CPU": 1.0}}
 
 
+@dataclass(eq=False)
+class FakeTask:
+    """A reference of a task, whose id is the key of its job."""
+
+    key: str
+    end: Any
+
+    def task_id(self) -> Any:
+        return SimpleNamespace(hex=lambda: self.key)
+
+
 class FakeRay:
     """As much of Ray as the driver uses: each task has ended at once, as the script of its cell says."""
 
@@ -26,16 +38,17 @@ class FakeRay:
         self.script, self.given, self.mail = script, list[str](), list[Any]()
         kinds = {name: type(name, (self.RayError,), {}) for name in LOST}
         self.exceptions = SimpleNamespace(RayError=self.RayError, **kinds)
-        self.cancelled = list[Any]()
+        self.begun = FakeTask("stop", set[str]())  # what the mailbox says when it is told to stop
+        self.cancelled = list[str]()
 
     class RayError(Exception):
         """The class of all of Ray's errors."""
 
     def remote(self, what: Any) -> Any:
-        def begin(job: Any, *_: Any) -> tuple[str, Any]:
+        def begin(job: Any, *_: Any) -> FakeTask:
             self.given.append(job.key)
             self.mail += [(job.key, "start", {}), (job.key, "progress", {"done": 1, "of": 2}), (job.key, "done", {})]
-            return job.key, self.script[job.key].pop(0)
+            return FakeTask(job.key, self.script[job.key].pop(0))
 
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=begin))
 
@@ -45,16 +58,16 @@ class FakeRay:
     def wait(self, tasks: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
         return tasks[:1], tasks[1:]
 
-    def get(self, task: tuple[str, Any]) -> Any:
-        if isinstance(task[1], Exception):
-            raise task[1]
-        return task[1]
+    def get(self, task: FakeTask, timeout: float | None = None) -> Any:
+        if isinstance(task.end, Exception):
+            raise task.end
+        return task.end
 
     def nodes(self) -> list[dict[str, Any]]:
         return [ONE_CORE]
 
-    def cancel(self, task: Any, force: bool = False) -> None:
-        self.cancelled.append(task)
+    def cancel(self, task: FakeTask, force: bool = False) -> None:
+        self.cancelled.append(task.key)
 
     def kill(self, actor: Any) -> None:
         pass
@@ -71,8 +84,10 @@ def no_mailbox(monkeypatch: pytest.MonkeyPatch) -> None:
         mail, run._ray.mail = run._ray.mail, []
         return mail
 
-    stop = SimpleNamespace(remote=lambda: None)
-    monkeypatch.setattr(cluster_run._ClusterRun, "_actor", lambda run: SimpleNamespace(stop=stop))
+    def mailbox(run: Any) -> Any:
+        return SimpleNamespace(stop=SimpleNamespace(remote=lambda: run._ray.begun))
+
+    monkeypatch.setattr(cluster_run._ClusterRun, "_actor", mailbox)
     monkeypatch.setattr(cluster_run._ClusterRun, "_taken", taken)
 
 
@@ -128,6 +143,17 @@ def test_what_ends_a_run_takes_back_what_has_not_begun(
     with pytest.raises(kind, match=message):
         run([fake(key="a"), fake(key="b")], ray, seen, most=2)
     assert ray.given == ["a", "b"] and ("a", "done") not in seen
+    assert ray.cancelled == ["b"]
+
+
+def test_what_has_begun_or_may_have_is_never_taken_back(seen: list[tuple[str, str]]) -> None:
+    """A cell that is taken back saves nothing. Where the mailbox is being started again nobody knows who has begun."""
+    for said, taken_back in (({"b"}, ["c"]), (FakeRay.RayError("being started again"), [])):
+        ray = FakeRay({"a": [Ended("error", UserError("no"))], "b": [Ended("stopped")], "c": [Ended("stopped")]})
+        ray.begun = FakeTask("stop", said)
+        with pytest.raises(UserError, match="no"):
+            run([fake(key=key) for key in "abc"], ray, seen, most=3)
+        assert ray.cancelled == taken_back
 
 
 def test_a_cluster_that_has_lost_its_nodes_is_waited_for_and_then_given_up(

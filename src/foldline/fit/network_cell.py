@@ -24,7 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit import batch_statistics, datasets, patches, ranks, step_graphs, stitching, training_step
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -110,6 +110,8 @@ class NetworkCell:
             watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
+        trained = block_lengths(stores, config.margin, config.windows.length)
+        batch_statistics.refuse(f"model {self.name}", network, config, trained)
         if config.graphs:
             step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
         if start is not None:

@@ -203,26 +203,26 @@ class _ClusterRun:
 
     def _stop(self) -> None:
         """Let running cells finish their step and save; those that have not begun are taken back."""
-        self._mailbox.stop.remote()
-        time.sleep(2 * worker.EXCHANGE_S)  # who has just begun says so meanwhile: taken back, it would not save
-        self._hear_last()
-        for task, job in list(self._running.items()):
-            if job.key not in self._started:
+        begun = self._begun_before_the_word_to_stop()
+        for task in list(self._running):
+            if task.task_id().hex() not in begun:
                 self._ray.cancel(task)
         until = time.monotonic() + SAVING_S
         while self._running and time.monotonic() < until:
             self._mailbox.stop.remote()  # again and again: one that was started again knows nothing
             ended, _ = self._ray.wait(list(self._running), timeout=LOOK_S)
-            self._hear_last()
+            for text in (values["text"] for _, kind, values in self._taken() if kind == worker.COMPLAINT):
+                complain(text)
             for task in ended:
                 self._take_what_is_left(self._running.pop(task), task)
 
-    def _hear_last(self) -> None:
-        """Take events of cells that are stopped: who has begun, and complaints; the rest is of no use any more."""
-        for key, kind, values in self._taken():
-            self._started.add(key)
-            if kind == worker.COMPLAINT:
-                complain(values["text"])
+    def _begun_before_the_word_to_stop(self) -> set[str]:
+        """Say it, and return the ids of tasks that may have something to save: what is taken back saves nothing."""
+        try:
+            begun: set[str] = self._ray.get(self._mailbox.stop.remote(), timeout=SAVING_S)
+        except self._ray.exceptions.RayError:  # killed, and being started again: nobody knows
+            return {task.task_id().hex() for task in self._running}
+        return begun
 
     def _take_what_is_left(self, job: Job, task: Any) -> None:
         """Keep what a stopped cell has sent: its checkpoint."""

@@ -37,14 +37,20 @@ class Ended(NamedTuple):
 
 
 class Mailbox:
-    """An actor: events of all workers, until the driver takes them, and the driver's word to stop."""
+    """An actor: events of all workers, until the driver takes them, and the driver's word to stop.
+
+    It does one thing at a time, and each task comes here before it begins: those that came before the word have begun
+    and are left to save, those that come after it do nothing.
+    """
 
     def __init__(self) -> None:
         self._events: list[Event] = []
+        self._begun: set[str] = set()
         self._stopping = False
 
-    def exchange(self, events: list[Event]) -> bool:
-        """Leave a worker's events; return whether it is to stop."""
+    def exchange(self, task: str, events: list[Event]) -> bool:
+        """Leave a task's events; return whether it is to stop. task: its id."""
+        self._begun.add(task)
         self._events += events
         return self._stopping
 
@@ -53,9 +59,10 @@ class Mailbox:
         taken, self._events = self._events, []
         return taken
 
-    def stop(self) -> None:
-        """Tell all workers to stop at their next look."""
+    def stop(self) -> set[str]:
+        """Tell all workers to stop at their next look; return the ids of the tasks that have come here so far."""
         self._stopping = True
+        return self._begun
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,10 @@ class _Line:
 
     @contextmanager
     def open(self) -> Iterator[_Line]:
-        """Exchange inside the block; at its end all events have arrived."""
+        """Exchange inside the block; at its end all events have arrived. Nothing begins after the word to stop."""
+        if self._exchange():
+            self._told = True
+            interrupt.request()
         thread = threading.Thread(target=self._talk, name="line to the driver", daemon=True)
         thread.start()
         try:
@@ -172,7 +182,7 @@ class _Line:
         with self._lock:
             events, self._waiting = self._waiting, []
         try:
-            return bool(ray.get(self._mailbox.exchange.remote(events)))
+            return bool(ray.get(self._mailbox.exchange.remote(ray.get_runtime_context().get_task_id(), events)))
         except (
             ray.exceptions.RayError
         ):  # it is being started again: events tell how far a cell is, results do not hang on them
