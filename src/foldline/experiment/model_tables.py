@@ -13,6 +13,7 @@ from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
 from foldline.fit import augment, channel_dropout, patches, pretraining
+from foldline.fit.augmentation import views
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -270,6 +271,7 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
     for train in model.trainings:
         patches.check(model.label, train.patches, data.has_start or bool(data.known))
         augment.check(model.label, train, data.has_start or bool(data.known))
+        views.check(model.label, train.tta, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)
 
