@@ -137,7 +137,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             _check_head(value, registry, data, f"{where}.{part}")
             continue
         for number, inner in enumerate(value):
-            _check_part(inner, registry, f"{where}.{part}[{number}]")
+            _check_entry(inner, registry, f"{where}.{part}[{number}]")
     if data.target_transform:
         _refuse_loss_in_own_unit(built, data, where)
     try:
@@ -217,6 +217,15 @@ def _check_head(table: dict[str, Any], registry: dict[str, Any], data: DataConfi
                 f"{place}: the {inner['kind']} head does not serve {target!r}, which is {names[target]}: choose "
                 f"{', '.join(fitting)}."
             )
+
+
+def _check_entry(entry: Any, registry: dict[str, Any], where: str) -> None:
+    """Check an entry of a list of blocks, or one that has a list of its own, as a branch."""
+    if isinstance(entry, dict):
+        _check_part(entry, registry, where)
+        return
+    for number, inner in enumerate(entry.blocks):
+        _check_part(inner, registry, f"{where}.blocks[{number}]")
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
