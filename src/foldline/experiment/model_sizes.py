@@ -36,6 +36,7 @@ OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that 
     ("wavenet", "layers"): DILATED,
     ("tcn", "levels"): DILATED,
     ("rocket", "kernels"): KERNELS,
+    ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
 
 

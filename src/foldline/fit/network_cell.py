@@ -277,7 +277,7 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
     """
-    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data))
+    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data), data.names)
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:
@@ -285,15 +285,28 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     return network
 
 
-def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
-    """Build a network by its name in the registry and its table. features: of its input; levels: of static columns.
+def build(
+    name: str,
+    params: dict[str, Any],
+    features: int,
+    levels: tuple[int, ...],
+    targets: Targets,
+    names: Sequence[str] = (),
+) -> nn.Module:
+    """Build a network by its name in the registry and its table.
+
+    Args:
+        features: of its input.
+        levels: of static columns.
+        names: of the features, for networks that tell them apart.
 
     Raises:
         UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
     """
     part = models.MODELS[name]
+    more = {"names": names} if getattr(part.make, "takes_names", False) else {}
     try:
-        network: nn.Module = part.make(part.config(**params), features, levels, targets)
+        network: nn.Module = part.make(part.config(**params), features, levels, targets, **more)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
     head = params.get("head")
