@@ -43,6 +43,7 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "wavenet gate": {"kind": "wavenet", "layers": 3, "static": "gate"},
     "transformer time": {"kind": "transformer", "position": "time"},
     **{f"{kind} causal": {"kind": kind, "causal": True, "kernel": 4} for kind in ("conformer", "squeezeformer")},
+    "conformer batch": {"kind": "conformer", "norm": "batch"},
     **{f"relative {bias}": {"kind": "relative-transformer", "bias": bias} for bias in ("sinusoid", "slope")},
     **{
         f"relative {bias} causal": {"kind": "relative-transformer", "bias": bias, "causal": True}

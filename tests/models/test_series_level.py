@@ -23,6 +23,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], Targets]] = {
     "hybrid attention": ("hybrid", {"head": ATTENTION}, CLASSES),
     "hybrid bce": ("hybrid", {"head": {"kind": "bce"}}, Targets(count=1, kind="binary", level="series")),
     "hybrid l1": ("hybrid", {}, NUMBERS),
+    "branches": ("branches", {"head": {"kind": "softmax"}}, CLASSES),
     "first_place": ("first_place", {"heads": 2, "head": {"kind": "softmax"}}, CLASSES),
     "third_place": ("third_place", {"channels": 4, "head": {"kind": "softmax"}}, CLASSES),
     "seq2seq": ("seq2seq", {"align": 4, "head": {"kind": "softmax"}}, CLASSES),

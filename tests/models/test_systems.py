@@ -23,6 +23,15 @@ MASK = torch.arange(STEPS)[None, :] < LENGTHS[:, None]  # (B, T)
 
 # Name in the messages -> model and table; those that need known target get the first three steps of it.
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "branches": ("branches", {}),
+    "branches merged": (
+        "branches",
+        {
+            "branches": [{"blocks": [{"kind": "lstm", "static": "state"}]}, {"width": 4}],
+            "blocks": [{"kind": "conv"}],
+            "embed": 2,
+        },
+    ),
     "first_place": ("first_place", {"heads": 2}),
     "third_place": ("third_place", {"channels": 4}),
     "seq2seq": ("seq2seq", {"align": 4}),
@@ -44,6 +53,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 # Every system, in the forms that train differently -> steps that it needs to memorise, changes of its table. A
 # likelihood (deepar) needs more, and two layers are enough.
 MEMORISING: dict[str, tuple[int, dict[str, Any]]] = {
+    "branches": (120, {}),
     "first_place": (120, {}),
     "third_place": (300, {}),
     "seq2seq": (120, {}),

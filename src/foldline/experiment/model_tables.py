@@ -13,6 +13,7 @@ from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
 from foldline.fit import augment, channel_dropout, patches, pretraining
+from foldline.fit.augmentation import views
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -135,7 +136,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             _check_head(value, registry, data, f"{where}.{part}")
             continue
         for number, inner in enumerate(value):
-            _check_part(inner, registry, f"{where}.{part}[{number}]")
+            _check_entry(inner, registry, f"{where}.{part}[{number}]")
     if data.target_transform:
         _refuse_loss_in_own_unit(built, data, where)
     try:
@@ -217,6 +218,15 @@ def _check_head(table: dict[str, Any], registry: dict[str, Any], data: DataConfi
             )
 
 
+def _check_entry(entry: Any, registry: dict[str, Any], where: str) -> None:
+    """Check an entry of a list of blocks, or one that has a list of its own, as a branch."""
+    if isinstance(entry, dict):
+        _check_part(entry, registry, where)
+        return
+    for number, inner in enumerate(entry.blocks):
+        _check_part(inner, registry, f"{where}.blocks[{number}]")
+
+
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
     """Check the table of a block or a head: its kind, and the kind's keys."""
     kind = strict_tables.convert(str, table.get("kind", ""), f"{where}.kind")
@@ -261,6 +271,7 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
     for train in model.trainings:
         patches.check(model.label, train.patches, data.has_start or bool(data.known))
         augment.check(model.label, train, data.has_start or bool(data.known))
+        views.check(model.label, train.tta, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)
 

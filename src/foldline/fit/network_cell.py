@@ -25,6 +25,8 @@ from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit import batch_statistics, datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit.augmentation import views
+from foldline.fit.batch import Batch
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -207,13 +209,20 @@ class NetworkCell:
 
     def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
+        batch, tta = block.batch(index), self.train.tta
+        if not tta.used:
+            return self._one_view(batch).cpu()
+        return views.averaged(self._one_view, batch, tta, block.channels).cpu()
+
+    def _one_view(self, batch: Batch) -> Tensor:
+        """Predict a batch as it is, likewise."""
         assert self.network is not None
-        batch, head = block.batch(index), self.network.head
+        head = self.network.head
         with autocast(self.train.precision, batch.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
         raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
         value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
-        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
+        return torch.cat([value] if spread is None else [value, spread], dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
@@ -262,7 +271,7 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
     """
-    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data))
+    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data), data.names)
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:
@@ -270,15 +279,28 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     return network
 
 
-def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
-    """Build a network by its name in the registry and its table. features: of its input; levels: of static columns.
+def build(
+    name: str,
+    params: dict[str, Any],
+    features: int,
+    levels: tuple[int, ...],
+    targets: Targets,
+    names: Sequence[str] = (),
+) -> nn.Module:
+    """Build a network by its name in the registry and its table.
+
+    Args:
+        features: of its input.
+        levels: of static columns.
+        names: of the features, for networks that tell them apart.
 
     Raises:
         UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
     """
     part = models.MODELS[name]
+    more = {"names": names} if getattr(part.make, "takes_names", False) else {}
     try:
-        network: nn.Module = part.make(part.config(**params), features, levels, targets)
+        network: nn.Module = part.make(part.config(**params), features, levels, targets, **more)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
     head = params.get("head")

@@ -76,7 +76,7 @@ def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost
     device = torch.device(config.device_used)
     use_settings(config, device)
     name, params = shape.model.name, shape.model.params
-    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets)
+    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets, shape.names)
     covariates.set_clocks(network, shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
     taken = _resident_bytes()  # before the optimiser's moments are allocated: a step needs them
     state = State(network, config, device)
