@@ -1,14 +1,15 @@
 """Residual network of convolutions whose channels are weighted by what the whole series holds: ResNet with SE.
 
-Sources: Wang, Yan & Oates 2017, https://arxiv.org/abs/1611.06455 (section II.C, figure 1c): a unit is three convolutions of 8, 5
-and 3 steps, a norm behind each, ReLU between them; its input is added, through a 1x1 convolution where widths differ and
-a norm, and ReLU follows. Hu, Shen & Sun 2018, https://arxiv.org/abs/1709.01507 (section 3, eq. 2 to 4), squeeze and
-excitation: what the convolutions give is multiplied, channel by channel, by sigmoid(W_2 relu(W_1 z)) before the sum; z is
-its mean over the real steps of the series, W_1 narrows by `reduction`. (B, T, in) -> (B, T, width).
+Sources: Wang, Yan & Oates 2017, https://arxiv.org/abs/1611.06455 (section II.C, figure 1c). A unit is three
+convolutions of 8, 5 and 3 steps, a norm behind each, ReLU between them. Its input is added, through a 1x1 convolution
+where widths differ and a norm, and ReLU follows. Hu, Shen & Sun 2018, https://arxiv.org/abs/1709.01507 (section 3,
+eq. 2 to 4), squeeze and excitation: what the convolutions give is multiplied, channel by channel, by
+sigmoid(W_2 relu(W_1 z)) before the sum; z is its mean over the real steps of the series, W_1 narrows by `reduction`.
+(B, T, in) -> (B, T, width).
 
-Default: 3 units, as wide as the hybrid, 64, the first one half as wide as in the paper (64, 128, 128); reduction 16, but
-no fewer than 4 channels. `reduction = 0` is Wang's network, without weights of channels. `norm = "batch"` is the papers'; the
-default "layer" normalises each step over its channels (ops/normalisation.py).
+Default: 3 units, as wide as the hybrid, 64, the first one half as wide, as in the paper (64, 128, 128); reduction 16,
+but no fewer than 4 channels. `reduction = 0` is Wang's network, without weights of channels. `norm = "batch"` is the
+papers'; the default "layer" normalises each step over its channels (ops/normalisation.py).
 """
 
 from __future__ import annotations
@@ -41,9 +42,7 @@ class Config(BlockConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.units < 1 or not self.kernels or min(self.kernels) < 1:
-            raise ValueError(
-                f"units and all kernels must be at least 1, but are {self.units} and {list(self.kernels)}"
-            )
+            raise ValueError(f"units and all kernels must be at least 1, but are {self.units} and {list(self.kernels)}")
         if self.units > 1 and self.width % 2:
             raise ValueError(f"width must be even, the first of several units has half of it, but is {self.width}")
         if self.reduction < 0:
@@ -109,8 +108,9 @@ class SEResNet(Block):
 
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
-        widths = [inputs, *config.widths]
-        self.units = nn.ModuleList(Unit(config, *pair) for pair in zip(widths, widths[1:], strict=False))
+        before = [inputs, *config.widths[:-1]]
+        pairs = zip(before, config.widths, strict=True)
+        self.units = nn.ModuleList(Unit(config, narrow, width) for narrow, width in pairs)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         hidden, real = x.transpose(1, 2), None if mask is None else mask.unsqueeze(1)  # (B, in, T), (B, 1, T)

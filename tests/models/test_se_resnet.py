@@ -1,4 +1,4 @@
-"""The residual network beside the contract: its sizes and formulas as published, gates by real steps, what it refuses."""
+"""The residual network beside the contract: sizes and formulas as published, gates by real steps, what it refuses."""
 
 from __future__ import annotations
 
