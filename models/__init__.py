@@ -1,10 +1,10 @@
 """Registry of the models, and the files each one's weights depend on.
 
 A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets), and with the
-names of the features where its class says `takes_names`, and has a body's `forward` and a `head`; one on "rows" has the
-methods of `lightgbm.LightGBM`, one on whole "series" those of `rocket.Rocket`, an "estimator" of open rows those of
-`smoother.Smoother`. `shares`, where the Config of a model or a block has it, names further files of this folder that it
-is made of. Nothing here imports the engine.
+names of the features where its class says `takes_names`, and has a body's `forward` and a `head`; one on "rows" is one
+of `ops.boosting.BoostedTrees`, one on whole "series" has the methods of `rocket.Rocket`, an "estimator" of open rows
+those of `smoother.Smoother`. `shares`, where the Config of a model or a block has it, names further files of this
+folder that it is made of. Nothing here imports the engine.
 """
 
 from collections.abc import Iterator
@@ -31,6 +31,8 @@ from foldline.models.systems import (
     tft,
     tft_config,
     third_place,
+    xgboost,
+    xgboost_config,
 )
 
 MODELS: dict[str, Part] = {
@@ -46,6 +48,7 @@ MODELS: dict[str, Part] = {
     "tft": Part(tft_config.Config, tft.TFT),
     "third_place": Part(third_place.Config, third_place.ThirdPlace),
     "wavenet": Part(autoregressive_wavenet.Config, autoregressive_wavenet.AutoregressiveWaveNet),
+    "xgboost": Part(xgboost_config.Config, xgboost.XGBoost),
 }
 
 

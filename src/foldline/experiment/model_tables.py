@@ -19,7 +19,8 @@ from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_windows import WAY_OUT
 from foldline.models.heads import ANY_SCALE, HEADS, joint
-from foldline.models.systems import lightgbm_config, rocket
+from foldline.models.ops import boosting_config
+from foldline.models.systems import rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = (
@@ -87,8 +88,8 @@ def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: Da
         )
     if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher):
         raise UserError(
-            f"{where}: channels_from is for networks and LightGBM, which learn the rows that are left open: leave out "
-            "teacher."
+            f"{where}: channels_from is for networks and boosted trees, which learn the rows that are left open: leave "
+            "out teacher."
         )
     if data.level != "step" or data.kind != "regression" or len(data.target) > 1 or data.has_start or data.known:
         raise UserError(f"{where}: an estimator of open rows is for one number at every step: leave it out.")
@@ -141,7 +142,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
-            lightgbm_config.check_kind(built, data.kind)
+            boosting_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.numeric_inputs)
             rocket.check_kind(built, data.kind, data.level_inside)
@@ -183,7 +184,7 @@ def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
     Raises:
         UserError
     """
-    used, allowed = {"rows": ("objective", lightgbm_config.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+    used, allowed = {"rows": ("objective", boosting_config.ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
         built.kind, ("", ())
     )
     table = getattr(built, used, None)
