@@ -50,6 +50,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
     "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
+    "blocks/se_resnet": "test_se_resnet.py::test_a_gate_is_the_papers_formula_on_the_mean_of_real_steps",
     "blocks/squeezeformer": (
         "test_blocks_conformer.py"
         "::test_a_squeezeformer_is_attention_and_convolution_each_with_a_whole_feed_forward_and_norms_behind"

@@ -35,6 +35,7 @@ KERNELS = 1_000_000, "each makes eight features"
 OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that mean something else in one kind
     ("wavenet", "layers"): DILATED,
     ("tcn", "levels"): DILATED,
+    ("se-resnet", "units"): DEPTH,
     ("rocket", "kernels"): KERNELS,
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
