@@ -16,6 +16,7 @@ size is given. (B, T, F) -> (B, T, F' + sizes): the columns' features are gone, 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -27,7 +28,7 @@ CLOSE = 0.01  # a place is one if it is that close to a whole number: the scaler
 
 def size_of(values: int) -> int:
     """Return the size of the vectors of a column with so many values, by the rule of thumb."""
-    return min(600, round(1.6 * float(values) ** 0.56))
+    return min(600, round(1.6 * math.pow(values, 0.56)))
 
 
 class Entity(nn.Module):
