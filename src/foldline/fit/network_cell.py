@@ -24,7 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import batch_statistics, datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit import batch_statistics, datasets, patches, ranks, sampling, step_graphs, stitching, training_step
 from foldline.fit.augmentation import views
 from foldline.fit.batch import Batch
 from foldline.fit.divergence import Diverged
@@ -101,8 +101,14 @@ class NetworkCell:
         self.kept = max(kept_steps(config.margin, store) for store in stores)
         learned = [self.transform.labelled(part) for part in kept]
         fold = datasets.to_train(
-            learned, self.scaler, config, seed, device, lambda sentence: emit("note", text=sentence)
+            sampling.reweighed(learned, config.sample),
+            self.scaler,
+            config,
+            seed,
+            device,
+            lambda sentence: emit("note", text=sentence),
         )
+        sampler = sampling.sampler(learned, fold, config.sample, config.epochs)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
@@ -125,7 +131,7 @@ class NetworkCell:
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         _train_together(state, config)
         try:
-            yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
+            yield from with_settings(train(state, config, seed, fold, watched, emit, folder, sampler), config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
         self.network = without_heads_beside(state.final)
