@@ -136,7 +136,8 @@ class ToSteps(nn.Module):
         total = self.spread(words.masked_fill(~real.unsqueeze(2), 0).transpose(1, 2))  # (n, c, steps)
         ones = torch.ones(1, 1, self.size, dtype=total.dtype, device=total.device)
         patches = functional.conv_transpose1d(real.unsqueeze(1).to(total.dtype), ones, stride=self.stride)
-        return (total / patches.clamp(min=1)).transpose(1, 2) + self.bias
+        mean: Tensor = total / patches.clamp(min=1)
+        return mean.transpose(1, 2) + self.bias
 
 
 class PatchTST(nn.Module):
@@ -174,7 +175,7 @@ class PatchTST(nn.Module):
         words = self.dropout(words + step_encoding(count, words.shape[2], words.device).to(words.dtype))
         for layer in self.layers:
             words = layer(words, real)
-        said = self.to_steps(words, real).view(series, channels, -1, self.to_steps.bias.shape[0])
+        said: Tensor = self.to_steps(words, real).view(series, channels, -1, self.to_steps.bias.shape[0])
         return said.transpose(1, 2).flatten(2)
 
 
