@@ -67,6 +67,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/patchtst": "test_patchtst.py::test_before_the_head_no_channel_sees_another",
     "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",
     "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
     "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",

@@ -23,6 +23,8 @@ LARGEST: dict[str, tuple[float, str]] = {  # key of a model, block or head -> it
     **dict.fromkeys(("recurrent", "ffn", "stacks", "bottleneck"), DEPTH),
     **dict.fromkeys(("kernel", "kernels", "kernel_size", "context", "window", "dilations", "season"), WINDOW),
     **dict.fromkeys(("steps", "differences"), WINDOW),
+    **dict.fromkeys(("patch", "stride"), WINDOW),
+    "per_channel": WIDTH,
     "layers": DEPTH,
     "heads": (1024, "a head of attention needs some of the width for itself"),
     "paths": (100_000, "that many paths don't fit into memory, and more than 1,000 change no digit"),
