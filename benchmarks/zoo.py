@@ -50,6 +50,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
     "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
+    "blocks/se_resnet": "test_se_resnet.py::test_a_gate_is_the_papers_formula_on_the_mean_of_real_steps",
     "blocks/squeezeformer": (
         "test_blocks_conformer.py"
         "::test_a_squeezeformer_is_attention_and_convolution_each_with_a_whole_feed_forward_and_norms_behind"
@@ -66,6 +67,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/patchtst": "test_patchtst.py::test_before_the_head_no_channel_sees_another",
     "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",
     "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
     "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",

@@ -34,6 +34,8 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "inception": {"kind": "inception", "kernel": 8, "layers": 3},
     "inception batch": {"kind": "inception", "layers": 3, "norm": "batch"},
     "inception causal": {"kind": "inception", "kernel": 4, "layers": 3, "causal": True},
+    "resnet": {"kind": "se-resnet", "units": 1, "reduction": 0},
+    "se-resnet batch": {"kind": "se-resnet", "units": 1, "norm": "batch"},
     "tcn": {"kind": "tcn", "levels": 2},
     "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
     "wavenet": {"kind": "wavenet", "layers": 3},
