@@ -16,7 +16,7 @@ from foldline.experiment.config import Config
 HEAD = 'base = "rides.toml"\n'
 EVERYTHING = [
     "train.ema=0.9",
-    "train.augment={mixup = 0.4, mask_static = 0.1, shuffle = 0.1}",
+    "train.augment={mixup = 0.4, mask_static = 0.1, shuffle = 0.1, jitter = {share = 0.5}}",
     "train.margin=2",
     "model.0.train={augment = {mixup = 0.2}}",
     'model.0.head={kind = "l1", aux = {differences = [1]}}',
@@ -83,6 +83,7 @@ def test_every_part_of_the_recipe_can_be_dropped(rides: Path, home: Path) -> Non
     for part, gone in {
         "recipe.mixup": lambda model: model.train.augment.mixup == 0,
         "recipe.mask_static": lambda model: model.train.augment.mask_static == 0,
+        "recipe.jitter": lambda model: model.train.augment.jitter.share == 0,
         "recipe.shuffle": lambda model: model.train.augment.shuffle == 0,
         "recipe.ema": lambda model: model.train.ema == 0,
         "recipe.crop": lambda model: model.train.margin == -1,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from test_training_step import gradients, set_up
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from foldline.core.errors import UserError
 from foldline.fit import ranks, trainer, training_step
@@ -124,11 +124,6 @@ def test_full_memory_of_one_process_is_said_and_no_smaller_pass_is_tried(monkeyp
 
 
 def test_what_several_processes_can_not_train_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    with pytest.raises(UserError, match=r"model 'net': train\.processes = 2, but the network has batch normalisation"):
-        ranks.refuse_batch_statistics("net", network, 2)
-    ranks.refuse_batch_statistics("net", network, 1)
-    ranks.refuse_batch_statistics("net", network[0], 2)
     with pytest.raises(UserError, match=r"this is one process alone\. Start them: \./run\.sh ddp --processes 4 CONFIG"):
         ranks.refuse_other_count(4)
     monkeypatch.setattr(ranks, "here", lambda: Ranks(0, 2))

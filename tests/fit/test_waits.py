@@ -16,6 +16,8 @@ from torch.autograd.profiler import profile
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.rnn import PackedSequence
 
+from foldline.fit.augment import augment
+from foldline.fit.augmentation import AUGMENTATIONS, Flip, Rotate
 from foldline.fit.train_config import AugmentConfig, TrainConfig
 from foldline.models import MODELS, packing
 from foldline.models.blocks import BLOCKS
@@ -112,6 +114,22 @@ def test_no_operation_of_a_step_looks_at_a_value(form: str, precision: Any, look
     with Watch() as watch:
         some.step(next(batches))
     assert watch.seen == [] and looks == []
+
+
+def test_no_part_of_augmentation_looks_at_a_value() -> None:
+    mixed = AugmentConfig(
+        rotate=Rotate(share=0.5, axes=(("f0", "f1", "f2"),)),
+        flip=Flip(share=0.5, columns=("f1",)),
+        mixup=0.5,
+        mixup_like="f0",
+        **{name: part(share=0.5) for name, part in AUGMENTATIONS.items() if name not in ("rotate", "flip")},  # type: ignore[arg-type]
+    )
+    some = lesson(torch.device("cpu"), TRAIN)
+    (first, *_) = some.batches()
+    for part in first:
+        with Watch() as watch:
+            augment(part, mixed, some.fold)
+        assert watch.seen == []
 
 
 def test_mixed_series_are_looked_at_once_a_batch(looks: list[int]) -> None:

@@ -18,11 +18,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blocks.md"
 TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])["model"]
 FEATURES, LEVELS = 5, (3, 3)
 WINDOWS = {"TCN": 125, "WaveNet": 128, "gated convolutions": 25}  # steps up to an answer's own
-BOTH_WAYS = ("Transformer encoder", "Conformer", "Squeezeformer", "GNMT")  # an encoder reads the whole series first
+CENTRED = {"InceptionTime": (114, 120), "ResNet": (18, 21)}  # steps back and ahead
+BOTH_WAYS = (
+    "Transformer encoder",
+    "Conformer",
+    "Squeezeformer",
+    "PatchTST",
+    "GNMT",
+)  # an encoder reads the whole series first
 
 
 def config_of(table: dict[str, Any]) -> Any:
-    fields = {name: value for name, value in table.items() if name not in ("name", "label")}
+    fields = {name: value for name, value in table.items() if name not in ("name", "label", "train")}
     return MODELS[table["name"]].config(**fields)
 
 
@@ -40,6 +47,8 @@ def test_a_published_form_has_its_papers_receptive_field(table: dict[str, Any]) 
     config, paper = config_of(table), table["label"].split(",")[0]
     if table["name"] != "hybrid":
         assert getattr(config, "causal", False) == (paper not in BOTH_WAYS)
+    elif paper in CENTRED:
+        assert config.reach == CENTRED[paper]
     elif paper in BOTH_WAYS:
         assert config.reach == (math.inf, math.inf)
     else:

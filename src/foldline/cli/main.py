@@ -10,6 +10,7 @@ import shlex
 import sys
 import traceback
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
@@ -22,6 +23,9 @@ from foldline.core.errors import (
     foreseen,
     unknown,
 )
+
+if TYPE_CHECKING:
+    from foldline.core.console import Terminal
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -54,13 +58,14 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return the exit code."""
+    alone = argv is None  # in a process of its own
     argv = sys.argv[1:] if argv is None else argv
     if os.name == "nt":
         print("foldline runs on Linux, macOS and WSL, not on Windows itself: start it inside WSL.", file=sys.stderr)
         return ExitCode.USER_ERROR
     debug = "--debug" in argv
     try:
-        return _dispatch(argv)
+        return _dispatch(argv, alone)
     except UserError as error:
         return _end(error, ExitCode.USER_ERROR, debug)
     except Finding as error:
@@ -92,7 +97,7 @@ def _end(error: Exception, code: ExitCode, debug: bool) -> int:
     return code
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str], alone: bool) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
         print(as_started(overview()))
         return 0
@@ -107,12 +112,25 @@ def _dispatch(argv: list[str]) -> int:
         print(as_started(help_text(name, VERBS[name])))
         return 0
     arguments = parse(name, VERBS[name], rest)
-    from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
+    from foldline.core import console  # rich and the verbs' libraries take seconds: --help needs none of them
 
-    terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
-    from foldline.api import housekeeping  # it imports numpy
+    terminal = console.Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
+    from foldline.cli.remembered import Memory
+
+    memory = Memory.of(name, arguments.config, arguments.overrides, arguments.flags) if alone else None
+    if memory is not None and (said := memory.said()):
+        terminal.repeat(said)
+        return ExitCode.DONE
+    with contextlib.nullcontext() if memory is None else memory.kept(terminal):
+        return _run(arguments, terminal)
+
+
+def _run(arguments: Arguments, terminal: Terminal) -> int:
+    """Run a verb, with what comes before and after each."""
+    from foldline.api import housekeeping
     from foldline.run.on_ray import session
 
+    name = arguments.verb
     with session.kept(), housekeeping.runs_in_use(name, terminal):
         housekeeping.before(name, terminal)
         module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")

@@ -31,6 +31,7 @@ from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
 from foldline.core.text_columns import is_text
 
+Said = tuple[str, list[Any]]  # method of Terminal, and its arguments, JSON-able
 PIPE_WIDTH = 200  # characters of a line where the output is no terminal: enough for the scores of twelve folds
 
 
@@ -47,18 +48,33 @@ class Terminal:
         self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=no, force_terminal=no)
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
-        self.heartbeat = Heartbeat(self.say)
+        self.heartbeat = Heartbeat(self._print)
+        self.said: list[Said] = []  # what the same command would say if nothing were left to do (`repeat`)
 
-    def say(self, text: str) -> None:
-        """Print one line, unless quiet."""
+    def say(self, text: str, later: str | None = None) -> None:
+        """Print one line, unless quiet.
+
+        later: what the same command says instead when nothing is left to do, empty: nothing; None: the same.
+        """
+        self._print(text)
+        self.will_say(text if later is None else later)
+
+    def will_say(self, text: str) -> None:
+        """Note a line for the same command when nothing is left to do; empty: none."""
+        if text:
+            self.said.append(("say", [text]))
+
+    def _print(self, text: str) -> None:
         self.console.print(as_started(text), markup=False)
 
     def warn(self, text: str) -> None:
         """Print one line on standard error, also when quiet."""
         complain(f"warning: {text}")
+        self.said.append(("warn", [text]))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table: columns of text are aligned left, of numbers right."""
+        self.said.append(("table", [title, columns, rows]))
         table = Table(title=title, title_justify="left", title_style="bold")
         for name, text in zip(columns, is_text(columns, rows), strict=True):
             table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
@@ -71,7 +87,13 @@ class Terminal:
 
         JSON has no NaN, such as a fold without a score has: it is null there.
         """
+        self.said.append(("result", [_without_nan(values), last]))
         print(json.dumps(_without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else as_started(last))
+
+    def repeat(self, said: Sequence[Said]) -> None:
+        """Print what another terminal has `said`."""
+        for how, arguments in said:
+            getattr(self, how)(*arguments)
 
     @contextmanager
     def bar(self, title: str, unit: str) -> Iterator[Any]:

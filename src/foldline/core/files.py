@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any
 
 from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
+
+if TYPE_CHECKING:  # a command that finds nothing to do has no need of it
+    import numpy as np
 
 try:
     import fcntl
@@ -121,12 +122,14 @@ class ArrayDigest:
 
     def add(self, array: np.ndarray) -> None:
         """Go on with the next array."""
+        import numpy as np
+
         self._state.update(f"{array.dtype.str}{array.shape}".encode())
         self._state.update(np.ascontiguousarray(array).view(np.uint8).data)
 
     def add_bytes(self, count: int, pieces: Iterable[bytes]) -> None:
         """Go on with an array of `count` bytes (uint8) that comes in pieces."""
-        self._state.update(f"{np.dtype(np.uint8).str}{(count,)}".encode())
+        self._state.update(f"|u1{(count,)}".encode())
         for piece in pieces:
             self._state.update(piece)
 
@@ -251,6 +254,8 @@ def read_json(path: Path) -> Any:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file atomically; never a pickle."""
+    import numpy as np
+
     with atomic(path) as stream:
         np.save(stream, array, allow_pickle=False)
 
@@ -265,6 +270,8 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
 
 def read_array(path: Path, mapped: bool = False) -> np.ndarray:
     """Read (or memory-map, read-only) a .npy file."""
+    import numpy as np
+
     array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     return array
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.core import files
+from foldline.core import files, unchanged
 from foldline.core.errors import UserError
 from foldline.features import Columns, Family, compute
 
@@ -106,6 +106,7 @@ def load(path: Path) -> CompetitionFile:
 def _loaded(path: Path, text: str) -> CompetitionFile:
     module = ModuleType(f"foldline_competition_{files.digest([str(path), text])}")
     module.__file__ = str(path)
+    unchanged.hidden()
     with explained(path, "the file"):
         code = compile(text, str(path), "exec")  # from its text: nothing is written beside it
         sys.modules[module.__name__] = module  # dataclasses look their module up there

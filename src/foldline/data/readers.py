@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from foldline.core import unchanged
 from foldline.core.errors import UserError, shortened
 from foldline.data import csv_tables, identity, number_texts, on_disk, parquet_tables, times
 from foldline.data.packed_files import at_hand, content, guarded, members
@@ -107,6 +108,7 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
             type.
     """
+    unchanged.reads(path)
     raw = _read_parquet(path, wanted) if _is_parquet(path) else csv_tables.read(path, wanted)
     if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")

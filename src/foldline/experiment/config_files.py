@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from foldline.core import files, strict_tables
+from foldline.core import files, strict_tables, unchanged
 from foldline.core.errors import UserError, unknown
 
 OTHER_FILES = {  # table that no config has -> what a file with it is, and the verb that reads it
@@ -74,6 +74,7 @@ def _has_models(path: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    unchanged.reads(path)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -9,7 +9,9 @@ from foldline.data import target_grid, time_steps
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment.config import Config
-from foldline.fit import network_cell, network_size, ranks, scaler, training_windows
+from foldline.fit import augment, batch_statistics, network_cell, network_size, scaler, training_windows
+from foldline.fit.augmentation import views
+from foldline.fit.padded_lengths import block_lengths
 from foldline.run import cell_stores
 
 
@@ -39,6 +41,10 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         network = networks[model.label] = network_cell.network_of(model.name, model.params, own, plain)
         reads_target = getattr(network, "takes_target", False)
         for training in model.trainings:
+            augment.check_store(model.label, training, own)
+            views.check_store(model.label, training.tta, own)
             training_windows.refuse_own_past(model.label, training.windows, reads_target)
-            ranks.refuse_batch_statistics(model.label, network, training.processes)
+            rows_are_steps = not training.patches.used
+            lengths = block_lengths([own], training.margin, training.windows.length) if rows_are_steps else ()
+            batch_statistics.refuse(f"model {model.label!r}", network, training, lengths)
     return sizes, networks

@@ -42,6 +42,7 @@ from foldline.run.progress_writer import ProgressWriter
 from foldline.run.stored_cells import StoredCells
 from foldline.run.tracker import OpenTracker, TrackConfig
 
+NOTHING_TO_TRAIN = "all cells are finished: nothing to train"
 SHOWN_KEYS = 4  # at most, of those in which a cell differs from another one
 
 
@@ -93,6 +94,9 @@ def prepare(
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
     executors.check(config.executor)
+    for model in config.models:
+        if model.fitted_as == "rows":
+            boosting_checks.check_library(model.label, model.name, model.params, model.watched_share > 0)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)
@@ -107,7 +111,7 @@ def prepare(
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
     for model in config.models:
         if model.fitted_as == "rows":
-            boosting_checks.check_folds(model.label, model.params, competition.train, made_folds)
+            boosting_checks.check_folds(model.label, model.name, model.params, competition.train, made_folds)
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
@@ -213,7 +217,7 @@ def run_cells(
         UserError: too little space on the disk, or a cell failed.
     """
     if not jobs:
-        terminal.say("all cells are finished: nothing to train")
+        terminal.say(NOTHING_TO_TRAIN)
         return config.track
     files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
     with (
@@ -232,6 +236,7 @@ def run_cells(
             written.event(job, kind, values)
 
         executors.execute(jobs, config.executor, on_event)
+    terminal.will_say(NOTHING_TO_TRAIN)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)
@@ -280,16 +285,18 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     terminal.say(f"{config.name}: {source}, {counts}")
     made = "made just now" if chosen_folds.path.exists() else "to be made"
     just_now = f", {made}" if prepared.folds_made else ""
-    terminal.say(f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds{just_now})")
+    kind = f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds"
+    terminal.say(f"{kind}{just_now})", later=f"{kind})")
     competition = prepared.competition
     table_notes.print_notes(competition.test, competition.sample, competition.levels, terminal, competition.train)
     waiting = [cell for cell in plan if not cell.done]
     paths = [cell.folder / checkpoint.CHECKPOINT for cell in waiting]
     begun = sum(path.exists() and not checkpoint.damage(path) for path in paths)
     resumed = f", {begun} of them begun: from the last checkpoint on" if begun else ""
-    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{resumed}")
+    finished = f"{len(plan) - len(waiting)} finished, {len(waiting)} to train{resumed}"
+    terminal.say(f"cells: {len(plan)}, {finished}", later=f"cells: {len(plan)}, {len(plan)} finished, 0 to train")
     for line in _reasons(waiting):
-        terminal.say(f"  {line}")
+        terminal.say(f"  {line}", later="")
 
 
 def _reasons(waiting: Sequence[Cell]) -> list[str]:

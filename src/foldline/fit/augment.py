@@ -1,5 +1,6 @@
-"""Augmentation of a batch before the network sees it: [train.augment], one function a part.
+"""Augmentation of a batch before the network sees it: [train.augment].
 
+Four parts are functions here; those with tables of their own are in augmentation/, one file a group.
 All of them draw from torch's global generator of the device. The trainer seeds it at every step, so that a step's draws
 depend on (seed, epoch, step) and on nothing before.
 """
@@ -11,13 +12,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from foldline.core.errors import UserError
+from foldline.data.store import Store
 from foldline.fit.batch import Batch
 from foldline.fit.datasets import Dataset
-from foldline.fit.train_config import AugmentConfig
+from foldline.fit.input_channels import check_columns
+from foldline.fit.train_config import AugmentConfig, TrainConfig
+
+HALF = 0.5  # in the unit of a phase: two steps of it, 0 and 1 for instance, differ by more
 
 
 def augment(batch: Batch, config: AugmentConfig, fold: Dataset) -> Batch:
-    """Apply all parts that are switched on, in this order: hide statics, drop channels, shuffle steps, mix series.
+    """Apply all parts that are switched on: hide statics, drop channels, shuffle steps, those of AUGMENTATIONS, mix.
 
     Mixing comes last: it turns the codes of statics, which hiding needs, into weights over codes.
     """
@@ -27,9 +33,43 @@ def augment(batch: Batch, config: AugmentConfig, fold: Dataset) -> Batch:
         batch = drop_channels(batch, config.drop_channels, fold.absent)
     if config.shuffle:
         batch = shuffle(batch, config.shuffle, config.shuffle_steps)
+    for part in config.parts.values():
+        if part.share:
+            batch = part(batch, fold.channels)
     if config.mixup:
-        batch = mixup(batch, config.mixup, config.mixup_alpha, fold.codes)
+        phase = fold.channels.in_own_unit(batch.x, config.mixup_like) if config.mixup_like else None
+        batch = mixup(batch, config.mixup, config.mixup_alpha, fold.codes, phase)
     return batch
+
+
+def check(label: str, train: TrainConfig, known: bool) -> None:
+    """Refuse parts that move steps where some of them have known targets. label: of the model, for messages.
+
+    known: whether any step has a known target in test tables (data.observed, a forecast's history, data.known).
+
+    Raises:
+        UserError
+    """
+    moving = [name for name, part in train.augment.parts.items() if part.share and part.moves_steps]
+    if known and moving:
+        raise UserError(
+            f"model {label!r}: train.augment.{moving[0]} moves the steps of a series, but where targets of some are "
+            "known in test (data.observed, forecast or known) these have their places: leave it out."
+        )
+
+
+def check_store(label: str, train: TrainConfig, store: Store) -> None:
+    """Refuse parts that name features which a store has not. label: of the model, for messages.
+
+    Raises:
+        UserError
+    """
+    where, config = f"model {label!r}: train.augment", train.augment
+    for name, part in config.parts.items():
+        if part.share:
+            part.check(store, f"{where}.{name}")
+    if config.mixup_like:
+        check_columns([config.mixup_like], store, f"{where}.mixup_like")
 
 
 def _chosen(batch: Batch, share: float) -> Tensor:
@@ -90,13 +130,19 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
     )
 
 
-def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
+def mixup(batch: Batch, share: float, alpha: float, codes: int, phase: Tensor | None = None) -> Batch:
     """Mix some series with another of the batch: x, statics (as weights over codes) and y by the same weight.
 
     Zhang et al. 2018, https://arxiv.org/abs/1710.09412. A mixed step is real, and counts, where both are.
+
+    Args:
+        phase: (B, T) of each step, in whole numbers; mixed steps of two phases do not count. None: there are none.
     """
     count, device = len(batch.x), batch.x.device
-    other = torch.randperm(count, device=device)
+    other, unlike = torch.randperm(count, device=device), None
+    if phase is not None:
+        other = _of_like_phases(phase if batch.mask is None else phase * batch.mask, other)
+        unlike = (phase - phase[other]).abs() > HALF
     weight = torch.full((count,), 0.5, device=device)
     if alpha:
         one, two = torch.full((2, count), alpha, device=device)
@@ -111,6 +157,10 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         mask, lengths = mask & (mask[other] | ~mixed[:, None]), None  # what was drawn on a GPU the host does not know
     if known is not None:
         known = known & (known[other] | ~mixed[:, None, None])
+    if unlike is not None and batch.weight.shape[1] == batch.x.shape[1]:  # no label there: neither scored nor learned
+        counted = ~(unlike & mixed[:, None])
+        known = (torch.ones_like(batch.y, dtype=torch.bool) if known is None else known) & counted.unsqueeze(-1)
+        counts, batch = counts * counted, replace(batch, has_unknown=True)
 
     def mix(value: Tensor) -> Tensor:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
@@ -121,3 +171,19 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         batch = replace(batch, auxiliary=mixture)
     batch = replace(batch, x=mix(batch.x), static=mix(static), y=mix(batch.y))
     return replace(batch, mask=mask, weight=counts, scored=scored, known=known, lengths=lengths)
+
+
+def _of_like_phases(phase: Tensor, drawn: Tensor) -> Tensor:
+    """Return for each series another one whose phase sums up to nearly the same, (B,) int64.
+
+    Neighbours are paired in the order of these sums; which come first among equal ones is drawn.
+
+    Args:
+        phase: (B, T) of each step, 0 in padding.
+        drawn: (B,) int64, a permutation.
+    """
+    order = drawn[phase.sum(dim=1)[drawn].argsort(stable=True)]
+    beside = torch.arange(len(order), device=order.device) ^ 1
+    other = torch.empty_like(order)
+    other[order] = order[torch.where(beside < len(order), beside, beside - 2).clamp(min=0)]
+    return other

@@ -25,6 +25,7 @@ from foldline.data.store import pad
 from foldline.fit import network_values
 from foldline.fit.batch import Batch
 from foldline.fit.drawn_masks import Drawn, DrawnMasks
+from foldline.fit.input_channels import InputChannels
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.network_values import InputScale
 from foldline.fit.out_of_memory import attempt
@@ -50,6 +51,7 @@ class Block:
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
     absent: dict[str, Tensor]  # (F,) float32 of each channel, scaled values without it; NaN: not made of it
+    scale: InputScale  # of x
     auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
     lengths: Tensor | None = None  # (N,) int64 on the host, real steps of each series; None where all are
 
@@ -79,6 +81,11 @@ class Block:
         self.weight.copy_(weight)
         self.scored.copy_(scored)
         _show(self.x, self.y, shown)
+
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in x."""
+        return self.scale.channels
 
     def __len__(self) -> int:
         return len(self.x)
@@ -138,6 +145,11 @@ class DeviceDataset:
     def absent(self) -> dict[str, Tensor]:
         """Scaled values of features without each channel, (F,) float32; NaN: not made of it."""
         return self.blocks[0].absent
+
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in a network's input."""
+        return self.blocks[0].channels
 
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
         """Return itself: every epoch has all series, as they are or with its own masks of known values."""
@@ -276,6 +288,7 @@ def _placed(
         hidden=scale.hidden,
         codes=scale.codes,
         absent=scale.absent,
+        scale=scale,
         auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
 

@@ -22,6 +22,7 @@ from foldline.core.chunks import chunks
 from foldline.fit import network_values
 from foldline.fit.batch import Batch
 from foldline.fit.drawn_masks import Drawn, DrawnMasks
+from foldline.fit.input_channels import InputChannels
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.network_values import InputScale
 from foldline.fit.padded_lengths import place_of
@@ -89,6 +90,11 @@ class IndexedBlock:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in a network's input."""
+        return self.dataset.channels
 
     def batch(self, index: Tensor) -> Batch:
         """Return some windows. index: (B,) int64, places in the block."""
@@ -184,6 +190,11 @@ class IndexedDataset:
         for number, block in enumerate(self.blocks):
             found[block.places] = number
         return found
+
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in a network's input."""
+        return self.scale.channels
 
     @property
     def bytes_each(self) -> int:

@@ -6,13 +6,15 @@ F features, C channels of a network's input: features, and those of a known star
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foldline.data.store import Store
-from foldline.fit import channel_dropout
+from foldline.fit import channel_dropout, input_channels
+from foldline.fit.input_channels import InputChannels
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled_tensor
 from foldline.fit.scaler import Scaler
@@ -36,6 +38,12 @@ class InputScale:
         self.hidden[: len(store.names)] = torch.where(of_static, -self._center * self._inverse, torch.nan)
         self.codes = 1 + max(store.levels, default=0)
         self.absent = channel_dropout.scaled(store, self._center, self._inverse)
+        self._store = store
+
+    @cached_property
+    def channels(self) -> InputChannels:
+        """What stands where in the input; only augmentation asks for it."""
+        return input_channels.of_store(self._store, self._center, self._inverse)
 
     def scaled(self, x: Tensor, mask: Tensor | None, missing: bool) -> Tensor:
         """Scale features (B, T, F). Padding is 0 like the mean of a feature; so is what is missing, unless filled.

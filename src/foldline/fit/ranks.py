@@ -153,19 +153,6 @@ def here() -> Ranks:
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 
-def refuse_batch_statistics(label: str, network: nn.Module, processes: int) -> None:
-    """Refuse a network with a layer whose statistics would be those of a part of the batch. label: of its model.
-
-    Raises:
-        UserError
-    """
-    if processes > 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        raise UserError(
-            f"model {label!r}: train.processes = {processes}, but the network has batch normalisation, whose "
-            "statistics would be those of each process's part of a batch. Take another one, or train.processes = 1."
-        )
-
-
 def refuse_other_count(processes: int) -> None:
     """Refuse to train a network with another number of processes than there are.
 

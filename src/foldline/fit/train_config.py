@@ -1,6 +1,6 @@
 """[train]: how a network is fitted. Every part of the recipe is a switch here, so that it can be ablated.
 
-trainer.py has the loop, training_step.py its step, augment.py the augmentation.
+trainer.py has the loop, training_step.py its step, augment.py and augmentation/ the augmentation.
 """
 
 from __future__ import annotations
@@ -12,15 +12,32 @@ from typing import Literal
 import torch
 
 from foldline.core.errors import UserError
+from foldline.fit.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    CutMix,
+    Cutout,
+    DropFeatures,
+    Flip,
+    Jitter,
+    MagnitudeWarp,
+    Reverse,
+    Rotate,
+    Scale,
+    TimeWarp,
+    WindowSlice,
+)
+from foldline.fit.augmentation.views import TtaConfig
 from foldline.fit.patches import PatchesConfig
+from foldline.fit.sample_config import SampleConfig
 from foldline.fit.window_config import TrainingWindowsConfig
 
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
 # Keys that older versions did not have: part of a cell's key only where they are set. Of a table in [train]: below.
-NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes")
-NEWER_IN = {"augment": ("drop_channels",), "patches": ("every", "gaps")}
+NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes", "tta", "sample")
+NEWER_IN = {"augment": ("drop_channels", "mixup_like", *AUGMENTATIONS), "patches": ("every", "gaps")}
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
     "epochs": MANY,
@@ -61,11 +78,32 @@ class AugmentConfig:
 
     mixup: float = 0.0  # share that is mixed with another series: features, statics and targets
     mixup_alpha: float = 0.0  # the mixture's weight is drawn from Beta(alpha, alpha); 0: always one half
+    # Feature that says the phase of a step, in whole numbers: series are mixed with those of the batch whose phases
+    # last nearly as long, and mixed steps of two phases do not count
+    mixup_like: str = ""
     mask_static: float = 0.0  # share whose static columns are hidden, with all features made from them
     shuffle: float = 0.0  # share whose steps are shuffled locally, targets with them
     shuffle_steps: int = 3  # how far a step may move
     # Share that lacks a channel, of each of data.channels that is named, {tof = 0.5}; trees and ROCKET draw it once
     drop_channels: dict[str, float] = field(default_factory=dict)
+    # The parts of fit/augmentation/, in the order in which they come: each a table, with its share of the series.
+
+    rotate: Rotate = field(default_factory=Rotate)
+    flip: Flip = field(default_factory=Flip)
+    reverse: Reverse = field(default_factory=Reverse)
+    window_slice: WindowSlice = field(default_factory=WindowSlice)
+    time_warp: TimeWarp = field(default_factory=TimeWarp)
+    scale: Scale = field(default_factory=Scale)
+    magnitude_warp: MagnitudeWarp = field(default_factory=MagnitudeWarp)
+    jitter: Jitter = field(default_factory=Jitter)
+    drop_features: DropFeatures = field(default_factory=DropFeatures)
+    cutout: Cutout = field(default_factory=Cutout)
+    cutmix: CutMix = field(default_factory=CutMix)
+
+    @property
+    def parts(self) -> dict[str, Augmentation]:
+        """The parts that have tables of their own, in the order in which they come."""
+        return {name: getattr(self, name) for name in AUGMENTATIONS}
 
     def __post_init__(self) -> None:
         refuse_absurd(self)
@@ -77,6 +115,8 @@ class AugmentConfig:
                 raise ValueError(f"drop_channels.{name} must be a share from 0 to 1, but is {share}")
         if self.mixup_alpha < 0:
             raise ValueError(f"mixup_alpha must not be below 0, but is {self.mixup_alpha}")
+        if self.mixup_like and not self.mixup:
+            raise ValueError(f"mixup_like = {self.mixup_like!r} is for mixed series: give mixup, for instance 0.5")
         if self.shuffle_steps < 1:
             raise ValueError(f"shuffle_steps must be at least 1, but is {self.shuffle_steps}")
 
@@ -132,6 +172,8 @@ class TrainConfig:
     fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    tta: TtaConfig = field(default_factory=TtaConfig)
     windows: TrainingWindowsConfig = field(default_factory=TrainingWindowsConfig)
     patches: PatchesConfig = field(default_factory=PatchesConfig)
     # Of the body; head and loss are always fp32. "tf32": fp32 whose products round their factors to ten bits (NVIDIA)

@@ -43,17 +43,19 @@ class CellBars:
                 self.resumed.remove(job.key)
                 self.before += self.share[job.key]
         elif kind == "waiting":
-            self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
+            self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one", later="")
         elif kind == "note":
-            self.terminal.say(f"  {job.cell.name}: {values['text']}")
+            self.terminal.say(f"  {job.cell.name}: {values['text']}", later="")
         elif kind == "resumed":
             self.resumed.add(job.key)
-            self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")
+            self.terminal.say(
+                f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps", later=""
+            )
         elif kind == "done":
             self.share[job.key] = 1.0
             self.finished += 1
             self.progress.remove_task(self.running.pop(job.key))
             held_out = values.get("held_out")
             score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
-            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}")
+            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}", later="")
         self.progress.update(self.total, completed=sum(self.share.values()), before=self.before)

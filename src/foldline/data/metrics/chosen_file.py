@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from foldline.core import unchanged
 from foldline.core.errors import UserError
 from foldline.data.metrics import kaggle_frames
 from foldline.data.metrics.contract import Metric
@@ -86,6 +87,7 @@ def columns(choice: FileChoice, answers: Answers, values: Array, true: bool) -> 
 
 @functools.lru_cache(maxsize=2)
 def _solution(path: str) -> pl.DataFrame:
+    unchanged.reads(Path(path))
     return pl.read_parquet(path)
 
 

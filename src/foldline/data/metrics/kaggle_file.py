@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from foldline.core import unchanged
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import kaggle_frames, kaggle_utilities
 from foldline.data.metrics.contract import CALL, Metric
@@ -212,6 +213,7 @@ def _load(name: str, path: Path, text: str) -> ModuleType:
     """Run the file's text as a module of that name. No byte code is written beside it."""
     module = ModuleType(name)
     module.__file__ = str(path)
+    unchanged.hidden()
     try:
         code = compile(text, str(path), "exec", dont_inherit=True)
         with _running(path, module):

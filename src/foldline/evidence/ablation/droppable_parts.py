@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from foldline.fit.augmentation import AUGMENTATIONS
+
 Tables = dict[str, Any]
 RECIPE: dict[str, tuple[tuple[str, ...], Any]] = {  # part -> (its path in [train], its value when it is off)
     "mixup": (("augment", "mixup"), 0.0),
     "mask_static": (("augment", "mask_static"), 0.0),
     "shuffle": (("augment", "shuffle"), 0.0),
+    **{name: (("augment", name, "share"), 0.0) for name in AUGMENTATIONS},
     "ema": (("ema",), 0.0),
     "average": (("average",), 0),
     "crop": (("margin",), -1),
