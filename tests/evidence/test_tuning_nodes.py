@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from benchmarks.fault_injection import children
 from benchmarks.fault_injection.children import Child
-from foldline.evidence.tuning import leases, optuna_storage, trial_evaluation
+from foldline.evidence.tuning import leases, optuna_storage, trial_evaluation, workers
 from foldline.evidence.tuning.search_space import SearchSpace
 from foldline.evidence.tuning.trial_queue import TrialQueue
 
@@ -32,7 +32,7 @@ postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=s
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 TRIALS = 12
-AWAY_S = 30.0  # of waiting, which costs no processor time: the storage is asked for several times meanwhile
+AWAY_S = 10.0  # of waiting: every worker asks four times meanwhile
 LOST_S = 2.0  # a killed worker's trial is taken up on the other machine after that
 NEVER_S = 1e6
 PATIENCE_S = 300.0  # longest wait for something that must happen
@@ -69,6 +69,11 @@ def words(storage: str, seed: int, *more: str) -> list[str]:
     """The command of every machine; seed: makes it a study of its own."""
     shared = [f"tune.storage={storage}", f"tune.trials={TRIALS}", f"tune.lost_s={LOST_S}", "tune.check_seeds=[0]"]
     return [*searches.TUNE, f"folds.seed={seed}", *shared, *more]
+
+
+def at(home: Path) -> dict[str, str]:
+    """The environment of a machine with this home."""
+    return {**os.environ, "FOLDLINE_HOME": str(home)}
 
 
 def start(home: Path, command: list[str], stack: ExitStack) -> Child:
@@ -122,7 +127,8 @@ def numbers(trials: list[FrozenTrial], state: TrialState) -> set[int]:
 def test_four_workers_on_two_machines(storage: str, homes: tuple[Path, Path]) -> None:
     command = words(storage, 1, "tune.workers=2")
     with ExitStack() as stack:
-        nodes = [start(home, command, stack) for home in homes]
+        started = [children.start(begin_together, homes, command, environment=at(home)) for home in homes]
+        nodes = [stack.enter_context(child) for child in started]
         ended_well(nodes)
     trials = assert_whole(storage, homes)
     machines = Counter(trial.user_attrs["lease"] for trial in trials if trial.state == TrialState.COMPLETE)
@@ -153,8 +159,7 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
         for stage in STAGES:
             shutil.copytree(home, tmp_path / stage)
             given = (die_at, stage, [*command, f"tune.lost_s={NEVER_S}"])
-            environment = {**os.environ, "FOLDLINE_HOME": str(tmp_path / stage)}
-            doomed[stage] = stack.enter_context(children.start(*given, environment=environment))
+            doomed[stage] = stack.enter_context(children.start(*given, environment=at(tmp_path / stage)))
         for stage, child in doomed.items():
             ended = child.ended(PATIENCE_S)
             assert ended.code == -signal.SIGKILL, (stage, ended)
@@ -167,6 +172,21 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
     double = numbers(killed, TrialState.FAIL)  # values of two machines that began at once: one has asked again
     assert numbers(trials, TrialState.FAIL) == lost | double
     assert {trial.user_attrs["again"] for trial in trials if "again" in trial.user_attrs} == lost
+
+
+def begin_together(homes: tuple[Path, ...], command: list[str]) -> int:
+    """Run a command line that begins its trials when all machines are there: else the first might do them all."""
+    from foldline.cli.main import main
+
+    run_search = workers.run_search
+
+    def when_all_are_there(*given: Any) -> None:
+        while not all((home / "runs" / "search" / "latest").exists() for home in homes):
+            time.sleep(0.01)
+        run_search(*given)
+
+    workers.run_search = when_all_are_there
+    return main(command)
 
 
 # ------------------------------------------------------- in the processes that are killed
