@@ -19,7 +19,7 @@ LIST = 1000, "no model has that many parts"
 RATE = 10, "one step of that size leaves every sensible weight"
 OTHER = 1_000_000_000, "no setting of a model is of that size"
 LARGEST: dict[str, tuple[float, str]] = {  # key of a model, block or head -> its largest value, and why
-    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets"), WIDTH),
+    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets", "entity_size"), WIDTH),
     **dict.fromkeys(("recurrent", "ffn", "stacks", "bottleneck"), DEPTH),
     **dict.fromkeys(("kernel", "kernels", "kernel_size", "context", "window", "dilations", "season"), WINDOW),
     **dict.fromkeys(("steps", "differences"), WINDOW),
