@@ -1,4 +1,4 @@
-"""U-Net: down to a coarser time level by level, a recurrence or attention there, up again, each level's steps set beside.
+"""U-Net: down to a coarser time, a recurrence or attention there, up again with what each level gave going down.
 
 Source: Ronneberger, Fischer & Brox 2015, https://arxiv.org/abs/1505.04597 (section 2, figure 1), of one dimension. A
 stage is two convolutions over `kernel` steps, each with a norm and ReLU. Down: a stage, then the maximum of each pair
@@ -62,7 +62,8 @@ class Config(BlockConfig):
     @property
     def widest(self) -> int:
         """Channels in the middle."""
-        return self.width * self.growth**self.levels
+        times: int = self.growth**self.levels
+        return self.width * times
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -111,7 +112,7 @@ def halved(x: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
 
 
 class Up(nn.Module):
-    """One level up: each step becomes two, the skip stands beside them, a stage follows: (B, above, T / 2), (B, C, T)."""
+    """One level up: each step becomes two, the skip stands beside them, a stage follows."""
 
     def __init__(self, config: Config, width: int) -> None:
         """width: C, channels of the level."""
@@ -120,7 +121,7 @@ class Up(nn.Module):
         self.stage = Stage(config, 2 * width, width)
 
     def forward(self, x: Tensor, skip: Tensor, real: Tensor | None) -> Tensor:
-        """real: (B, 1, T) bool -> (B, C, T)."""
+        """x: (B, C growth, ceil(T / 2)); skip: (B, C, T); real: (B, 1, T) bool -> (B, C, T)."""
         spread = self.spread(x)[..., : skip.shape[2]]
         out: Tensor = self.stage(torch.cat([skip, spread], dim=1), real)
         return out

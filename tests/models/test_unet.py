@@ -62,7 +62,7 @@ def test_skips_carry_single_steps_that_the_way_through_the_middle_lost() -> None
     lame = make(middle="none", kernel=1)
     with torch.no_grad():
         for up in lame.up:
-            up.stage.first.conv.weight[:, : up.stage.first.conv.weight.shape[1] // 2].zero_()
+            up.stage.first.conv.weight[:, :8].zero_()
         ordered = series(16)
         swapped = ordered.unflatten(1, (8, 2)).flip(2).flatten(1, 2)  # the two steps of each pair change places
         torch.testing.assert_close(lame(swapped, None), lame(ordered, None))
