@@ -54,7 +54,7 @@ def test_it_is_stages_down_and_up_with_each_level_beside() -> None:
 
 
 def test_skips_carry_single_steps_that_the_way_through_the_middle_lost() -> None:
-    """With nothing from below, an output is one of two stages; with nothing from the skips, pairs share all they know."""
+    """With nothing from below, an output is that of two stages; with nothing beside, a pair has one answer."""
     cut, x = make(middle="none"), series(33).double()
     with torch.no_grad():
         cut.up[-1].spread.weight.zero_()
