@@ -2,8 +2,8 @@
 
 Source: Gulati et al. 2020, https://arxiv.org/abs/2005.08100 (section 2, eq. 1). x + F(x) / 2, + attention, +
 convolution, + F'(x) / 2, then a layer norm ("macaron": the feed-forward net is cut in two halves around the others).
-Each module has its norm in front. Attention is relative as Transformer-XL's, `bias = "sinusoid"`; batch normalisation
-is a layer norm: ops/convolution_module.py says why. (B, T, in) -> (B, T, width).
+Each module has its norm in front. Attention is relative as Transformer-XL's, `bias = "sinusoid"`; the paper's
+norm of the convolution is `norm = "batch"` (ops/convolution_module.py). (B, T, in) -> (B, T, width).
 
 Default: kernels of 15, 4 heads, as wide as the hybrid, 64. The paper's: 32 taps, 16 to 17 blocks of 144 to 512 with 4
 to 8 heads, dropout = 0.1.
@@ -12,26 +12,17 @@ to 8 heads, dropout = 0.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from foldline.models.contract import Block
-from foldline.models.ops.convolution_module import ConvolutionModule, check_kernel
-from foldline.models.ops.relative_attention import RelativeAttention, RelativeConfig
+from foldline.models.ops.convolution_module import ConvolutionConfig, ConvolutionModule
+from foldline.models.ops.relative_attention import RelativeAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RelativeConfig):
+class Config(ConvolutionConfig):
     """Table of a `conformer` block."""
-
-    shares: ClassVar[tuple[str, ...]] = ("ops/convolution_module", "ops/relative_attention")
-
-    kernel: int = 15  # steps under the window of the convolution; odd unless it is causal
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_kernel(self.kernel, self.causal)
 
 
 def feed_forward(config: Config) -> nn.Sequential:
@@ -59,7 +50,7 @@ class Conformer(Block):
         self.first, self.last = feed_forward(config), feed_forward(config)
         self.norm_attention, self.attention = nn.LayerNorm(width), RelativeAttention(config)
         self.norm_convolution = nn.LayerNorm(width)
-        self.convolution = ConvolutionModule(width, config.kernel, config.causal, "glu")
+        self.convolution = ConvolutionModule(config, "glu")
         self.dropout, self.norm = nn.Dropout(config.dropout), nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:

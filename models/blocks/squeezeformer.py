@@ -3,8 +3,8 @@
 Source: Kim et al. 2022, https://arxiv.org/abs/2206.00888 (section 3, figure 2): after study of the Conformer,
 attention, F, convolution, F', each a whole residual instead of halves; x = norm(x + module(a x + b)), a and b learned
 a channel, in place of a norm on both sides; Swish everywhere, also for the GLU of the convolution, which is thereby
-twice as wide. Batch normalisation is a layer norm: ops/convolution_module.py says why. The paper's halving of time in
-the middle blocks is not the block's. (B, T, in) -> (B, T, width).
+twice as wide. The paper's norm of the convolution is `norm = "batch"` (ops/convolution_module.py); its halving of time
+in the middle blocks is not the block's. (B, T, in) -> (B, T, width).
 
 Default: kernels of 15, 4 heads, as wide as the hybrid, 64. The paper's: 31, 16 to 22 blocks of 144 to 640 with 4 to 8
 heads, dropout = 0.1.
@@ -13,27 +13,18 @@ heads, dropout = 0.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from foldline.models.contract import Block
-from foldline.models.ops.convolution_module import ConvolutionModule, check_kernel
-from foldline.models.ops.relative_attention import RelativeAttention, RelativeConfig
+from foldline.models.ops.convolution_module import ConvolutionConfig, ConvolutionModule
+from foldline.models.ops.relative_attention import RelativeAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RelativeConfig):
+class Config(ConvolutionConfig):
     """Table of a `squeezeformer` block."""
-
-    shares: ClassVar[tuple[str, ...]] = ("ops/convolution_module", "ops/relative_attention")
-
-    kernel: int = 15  # steps under the window of the convolution; odd unless it is causal
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_kernel(self.kernel, self.causal)
 
 
 class FeedForward(nn.Module):
@@ -76,7 +67,7 @@ class Squeezeformer(Block):
         modules = (
             RelativeAttention(config),
             FeedForward(config),
-            ConvolutionModule(width, config.kernel, config.causal, "swish"),
+            ConvolutionModule(config, "swish"),
             FeedForward(config),
         )
         self.parts = nn.ModuleList(ScaledResidual(module, width, config.dropout) for module in modules)

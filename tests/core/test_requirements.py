@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
     ],
 )
 def test_bounds(monkeypatch: pytest.MonkeyPatch, requirement: str, have: str | None, enough: bool) -> None:
-    monkeypatch.setattr(requirements, "_installed", lambda name: have)
+    monkeypatch.setattr(requirements, "installed", lambda name: have)
     expected = [] if enough else [f"{requirement} ({have or 'not installed'})"]
     assert requirements.lacking([requirement]) == expected
 

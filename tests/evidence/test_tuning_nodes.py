@@ -32,7 +32,7 @@ postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=s
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 TRIALS = 12
-AWAY_S = 3.0
+AWAY_S = 30.0  # of waiting, which costs no processor time: the storage is asked for several times meanwhile
 LOST_S = 2.0  # a killed worker's trial is taken up on the other machine after that
 NEVER_S = 1e6
 PATIENCE_S = 300.0  # longest wait for something that must happen

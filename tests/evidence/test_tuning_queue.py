@@ -12,10 +12,21 @@ import searches
 from optuna.trial import TrialState
 
 from foldline.core.errors import TryAgain
-from foldline.evidence.tuning import trial_evaluation
+from foldline.evidence.tuning import optuna_storage, trial_evaluation
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
 from foldline.run.on_ray import session
+
+
+def test_whoever_opens_a_study_again_waits_for_its_storage(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, known = optuna_storage.open_study, list[bool]()
+    monkeypatch.setattr(
+        optuna_storage, "open_study", lambda *given, **named: known.append(named["known"]) or plain(*given, **named)
+    )
+    for _ in range(2):
+        with searches.queue(search_file).leases.queue_lock():  # as a command does first
+            pass
+    assert known == [False, True]
 
 
 def test_values_that_make_no_config_end_only_their_trial(rides: Path, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,12 +36,16 @@ class Away:
     away = 0
     error: Exception = Unreachable()
     too_late = False
+    unready = 0  # times that it is not there to be opened
 
     def __init__(self, **_: object) -> None:
         self.inner = InMemoryStorage()
 
     def wait_server_ready(self, timeout: float) -> None:
-        """Is ready."""
+        """Be ready, or not, as Optuna's proxy says it."""
+        if Away.unready:
+            Away.unready -= 1
+            raise ConnectionError("GRPC connection timeout")
 
 
 def delegated(name: str) -> Callable[..., Any]:
@@ -67,7 +72,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr("time.sleep", waits.append)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setattr(optuna_storage, "GrpcStorageProxy", Proxy)
-    for attribute, value in (("away", 0), ("error", Unreachable()), ("too_late", False)):
+    for attribute, value in (("away", 0), ("error", Unreachable()), ("too_late", False), ("unready", 0)):
         monkeypatch.setattr(Away, attribute, value)
     return waits
 
@@ -129,6 +134,42 @@ def test_a_shared_folder_that_is_unmounted_for_a_while(tmp_path: Path, monkeypat
     with pytest.raises(UserError, match=r"nothing has answered at .*study\.journal for 5 minutes"):
         study.ask()
     assert not shared.exists(), "something was made where the folder is mounted"
+
+
+def test_one_that_has_answered_before_is_waited_for_when_it_is_opened(slept: list[float], tmp_path: Path) -> None:
+    Away.unready = 3
+    with pytest.raises(UserError, match=r"nothing answers at here:1\. docs/how-to"):
+        optuna_storage.open_storage("grpc://here:1", tmp_path)
+    assert not slept
+    optuna_storage.open_storage("grpc://here:1", tmp_path, known=True).get_all_studies()
+    assert slept == [0.5, 1.0]
+
+
+def test_a_journal_is_not_made_anew_where_its_folder_is_unmounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared, elsewhere = tmp_path / "shared", tmp_path / "unmounted"
+    where = str(shared / "study.journal")
+    study = optuna_storage.open_study(where, tmp_path, "study")
+    study.tell(study.ask(), 1.0)
+    shared.rename(elsewhere)
+    shared.mkdir()  # where it is mounted
+
+    def mounts(_: float) -> None:
+        shared.rmdir()
+        elsewhere.rename(shared)
+
+    monkeypatch.setattr("time.sleep", mounts)
+    assert len(optuna_storage.open_study(where, tmp_path, "study", known=True).trials) == 1
+    assert "study.journal (No such file or directory); waiting" in capsys.readouterr().err
+    Path(where).rename(tmp_path / "moved-away")
+    assert not optuna_storage.open_study(where, tmp_path, "study", known=True).trials
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ESTALE])
+def test_a_folder_that_is_not_reached_is_away(number: int) -> None:
+    assert storage_retries.is_unavailable(OSError(number, "as the system says it"))
+    assert not storage_retries.is_unavailable(OSError(errno.EINVAL, "another one"))
 
 
 def test_a_databases_password_is_not_shown(tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

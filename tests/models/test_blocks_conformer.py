@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foldline.models.blocks import conformer, squeezeformer
-from foldline.models.ops.convolution_module import ConvolutionModule
+from foldline.models.ops.convolution_module import ConvolutionConfig, ConvolutionModule
 from foldline.models.ops.relative_attention import RelativeConfig
 
 KINDS: dict[str, Any] = {
@@ -73,7 +73,7 @@ def test_a_squeezeformer_is_attention_and_convolution_each_with_a_whole_feed_for
 @pytest.mark.parametrize("activation", ["glu", "swish"])
 def test_the_convolution_module_is_its_formula(activation: Any) -> None:
     torch.manual_seed(0)
-    module, x = ConvolutionModule(4, 3, False, activation), torch.randn(1, 6, 4)
+    module, x = ConvolutionModule(ConvolutionConfig(width=4, kernel=3), activation), torch.randn(1, 6, 4)
     wide = module.widen(x)[0]
     inside = wide[:, :4] * wide[:, 4:].sigmoid() if activation == "glu" else wide * wide.sigmoid()
     padded = torch.cat([torch.zeros(1, inside.shape[1]), inside, torch.zeros(1, inside.shape[1])])
@@ -89,6 +89,21 @@ def test_a_batchs_other_series_change_nothing(kind: str) -> None:
     """As a batch normalisation would, in training: gradients of a batch's parts add up to those of the whole."""
     block, x = make(kind).train(), x_of()
     torch.testing.assert_close(block(torch.cat([x, 100 * x]), None)[:2], block(x, None))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_published_norm_is_that_of_the_batchs_real_steps(kind: str) -> None:
+    block, x = make(kind, norm="batch").train(), x_of()
+    mask = torch.tensor([[True] * 9, [True] * 4 + [False] * 5])
+    hidden: list[Tensor] = []
+    (module,) = (each for each in block.modules() if isinstance(each, ConvolutionModule))
+    module.norm.register_forward_hook(lambda layer, inputs, output: hidden.append(output))
+    block(x, mask)
+    real = hidden[0].transpose(1, 2)[mask]  # (real steps, inside)
+    torch.testing.assert_close(real.mean(dim=0), torch.zeros(real.shape[1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(real.std(dim=0, unbiased=False), torch.ones(real.shape[1]), atol=0.05, rtol=0)
+    with pytest.raises(ValueError, match='norm must be "layer" or "batch", but is \'group\''):
+        KINDS[kind][0](norm="group")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from foldline import models
-from foldline.models.systems.lightgbm import LightGBM, Watched
+from foldline.models.ops.boosting import Watched
+from foldline.models.systems.lightgbm import LightGBM
 from foldline.models.systems.lightgbm_config import Config
 
 SMALL = Config(rounds=8, min_data_in_leaf=5, num_leaves=7)
@@ -191,4 +192,9 @@ def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> N
 
 
 def test_it_depends_on_its_own_files_only() -> None:
-    assert [path.name for path in models.source_of("lightgbm", {})] == ["lightgbm.py", "lightgbm_config.py"]
+    assert [path.name for path in models.source_of("lightgbm", {})] == [
+        "boosting.py",
+        "boosting_config.py",
+        "lightgbm.py",
+        "lightgbm_config.py",
+    ]

@@ -10,8 +10,10 @@ import pytest
 from sklearn import metrics
 
 from foldline.models.contract import Kind
-from foldline.models.systems.lightgbm import LightGBM, Watched, cross_entropy
-from foldline.models.systems.lightgbm_config import SERVES, Config, Objective, check_kind
+from foldline.models.ops.boosting import Watched, cross_entropy
+from foldline.models.ops.boosting_config import check_kind
+from foldline.models.systems.lightgbm import LightGBM
+from foldline.models.systems.lightgbm_config import SERVES, Config, Objective
 
 ROWS = 400
 

@@ -34,6 +34,8 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "inception": {"kind": "inception", "kernel": 8, "layers": 3},
     "inception batch": {"kind": "inception", "layers": 3, "norm": "batch"},
     "inception causal": {"kind": "inception", "kernel": 4, "layers": 3, "causal": True},
+    "resnet": {"kind": "se-resnet", "units": 1, "reduction": 0},
+    "se-resnet batch": {"kind": "se-resnet", "units": 1, "norm": "batch"},
     "tcn": {"kind": "tcn", "levels": 2},
     "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
     "wavenet": {"kind": "wavenet", "layers": 3},
@@ -41,6 +43,7 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "wavenet gate": {"kind": "wavenet", "layers": 3, "static": "gate"},
     "transformer time": {"kind": "transformer", "position": "time"},
     **{f"{kind} causal": {"kind": kind, "causal": True, "kernel": 4} for kind in ("conformer", "squeezeformer")},
+    "conformer batch": {"kind": "conformer", "norm": "batch"},
     **{f"relative {bias}": {"kind": "relative-transformer", "bias": bias} for bias in ("sinusoid", "slope")},
     **{
         f"relative {bias} causal": {"kind": "relative-transformer", "bias": bias, "causal": True}

@@ -23,11 +23,17 @@ FORMS: dict[str, tuple[str, dict[str, Any], Targets]] = {
     "hybrid attention": ("hybrid", {"head": ATTENTION}, CLASSES),
     "hybrid bce": ("hybrid", {"head": {"kind": "bce"}}, Targets(count=1, kind="binary", level="series")),
     "hybrid l1": ("hybrid", {}, NUMBERS),
+    "branches": ("branches", {"head": {"kind": "softmax"}}, CLASSES),
     "first_place": ("first_place", {"heads": 2, "head": {"kind": "softmax"}}, CLASSES),
     "third_place": ("third_place", {"channels": 4, "head": {"kind": "softmax"}}, CLASSES),
     "seq2seq": ("seq2seq", {"align": 4, "head": {"kind": "softmax"}}, CLASSES),
     "deepar": ("deepar", {}, NUMBERS),
     "esrnn": ("esrnn", {"head": {"kind": "softmax"}}, CLASSES),
+    "patchtst": (
+        "patchtst",
+        {"heads": 2, "patch": 4, "stride": 2, "dropout": 0.0, "head": {"kind": "softmax"}},
+        CLASSES,
+    ),
     "tft": ("tft", {"head": {"kind": "softmax"}, "dropout": 0.0}, CLASSES),
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -23,6 +23,15 @@ MASK = torch.arange(STEPS)[None, :] < LENGTHS[:, None]  # (B, T)
 
 # Name in the messages -> model and table; those that need known target get the first three steps of it.
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "branches": ("branches", {}),
+    "branches merged": (
+        "branches",
+        {
+            "branches": [{"blocks": [{"kind": "lstm", "static": "state"}]}, {"width": 4}],
+            "blocks": [{"kind": "conv"}],
+            "embed": 2,
+        },
+    ),
     "first_place": ("first_place", {"heads": 2}),
     "third_place": ("third_place", {"channels": 4}),
     "seq2seq": ("seq2seq", {"align": 4}),
@@ -34,6 +43,8 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "esrnn": ("esrnn", {}),
     "esrnn causal": ("esrnn", {"causal": True}),
     "esrnn forecast": ("esrnn", {"form": "forecast", "season": 2}),
+    "patchtst": ("patchtst", {"heads": 2, "patch": 4, "stride": 2, "embed": 2}),
+    "patchtst published": ("patchtst", {"heads": 2, "patch": 4, "stride": 3, "norm": "batch", "instance": True}),
     "wavenet": ("wavenet", {"layers": 2, "stacks": 2}),
     "wavenet observed": ("wavenet", {"layers": 3}),
     "tft": ("tft", {}),
@@ -44,6 +55,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 # Every system, in the forms that train differently -> steps that it needs to memorise, changes of its table. A
 # likelihood (deepar) needs more, and two layers are enough.
 MEMORISING: dict[str, tuple[int, dict[str, Any]]] = {
+    "branches": (120, {}),
     "first_place": (120, {}),
     "third_place": (300, {}),
     "seq2seq": (120, {}),
@@ -53,6 +65,7 @@ MEMORISING: dict[str, tuple[int, dict[str, Any]]] = {
     "deepar autoregressive": (600, {"layers": 2}),
     "esrnn": (120, {}),
     "esrnn forecast": (120, {}),
+    "patchtst": (120, {"dropout": 0.0}),
     "wavenet": (120, {}),
     "wavenet observed": (120, {}),
     "tft": (120, {"dropout": 0.0}),

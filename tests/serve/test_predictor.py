@@ -71,6 +71,18 @@ def test_series_come_in_the_order_of_their_first_rows(home: Path, tmp_path: Path
     assert answers.schema == {"song": pl.String, "answer": pl.String}  # a label, as training has it
 
 
+def test_views_are_averaged_as_in_training(home: Path, tmp_path: Path) -> None:
+    """Out-of-fold, of test and served: by cells of their own, which know that they predict so."""
+    songs = Songs("multiclass", "step", metric="log_loss", probabilities=True)
+    songs.install(home, tmp_path / "songs")
+    only = "model=[{name = 'hybrid', width = 4, blocks = [{kind = 'conv', kernel = 3}]}]"
+    tiny.run("train", "songs", only)
+    plain = submitted(home, "songs")
+    tiny.run("train", "songs", only, "train.tta={reverse = true, flip = ['pitch'], scale = [0.9]}")
+    assert not submitted(home, "songs").equals(plain)
+    assert_alike(load("songs").predict(songs.frames()["test"]), submitted(home, "songs"))
+
+
 def test_probabilities_have_a_column_a_class(home: Path, tmp_path: Path) -> None:
     songs = Songs("multiclass", "step", metric="log_loss", probabilities=True)
     songs.install(home, tmp_path / "songs")

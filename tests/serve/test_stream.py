@@ -195,6 +195,7 @@ LOOKAHEAD: dict[str, tuple[dict[str, str], str]] = {
         {"epochs = 2": "epochs = 2\nwindows = {length = 4, stride = 2}"},
         r"the model hybrid.*\(train.windows\)",
     ),
+    "views": ({"epochs = 2": "epochs = 2\ntta = {reverse = true}"}, r"the model hybrid.*\(train.tta.reverse\)"),
     "a known start": ({'order = "second"': 'order = "second"\nobserved = 2'}, "data.observed"),
 }
 

@@ -114,9 +114,14 @@ def _registry(title: str, registry: Mapping[str, Part]) -> list[str]:
 
 
 def _entry(name: str, about: str, kind: Any) -> list[str]:
-    """Make the entry of a registry: its description, and a table where it has keys."""
+    """Make the entry of a registry: its description, a table where it has keys, and those of lists of tables in it."""
     rows = keys(kind)
-    return [f"**`{name}`**: {about}\n", *([_table(rows)] if rows else [])]
+    parts = [f"**`{name}`**: {about}\n", *([_table(rows)] if rows else [])]
+    for key, hint in strict_tables.field_types(kind).items():
+        entry = get_args(hint)[0] if get_origin(hint) is tuple else None
+        if dataclasses.is_dataclass(entry):
+            parts += [f"Entries of its `{key}`:\n", _table(keys(entry))]
+    return parts
 
 
 def _sections(title: str, kind: Any, path: str = "") -> Iterator[str]:

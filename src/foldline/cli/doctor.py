@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from foldline.cli.main import Arguments
 from foldline.core import files, requirements
@@ -20,7 +20,10 @@ from foldline.experiment import verification
 from foldline.output.kaggle import credentials
 from foldline.run import ledger
 
-LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba", "kaggle", "ray")
+LIBRARIES = (
+    *("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba"),
+    *("kaggle", "ray", "xgboost"),  # extras
+)
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -61,10 +64,7 @@ def _verify(terminal: Terminal) -> int:
 
 
 def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"
+    return requirements.installed(name) or "missing"
 
 
 def _memory() -> str:

@@ -26,6 +26,7 @@ _OPERATORS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+SAME = {"xgboost": ("xgboost-cpu",)}  # package: others that bring the same module
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<bounds>(?:[<>=!]=?\s*[\d.]+\s*,?\s*)*)")
 _BOUND = re.compile(r"([<>=!]=?)\s*([\d.]+)")
 
@@ -56,7 +57,7 @@ def own() -> list[str]:
 
 def lacking(requirements: Iterable[str]) -> list[str]:
     """List the requirements that the running Python does not meet, one line each: requirement (installed version)."""
-    found = {requirement: _installed(_parse(requirement)[0]) for requirement in requirements}
+    found = {requirement: installed(_parse(requirement)[0]) for requirement in requirements}
     return [f"{line} ({have or 'not installed'})" for line, have in found.items() if not _meets(line, have)]
 
 
@@ -76,11 +77,14 @@ def _parse(requirement: str) -> tuple[str, list[tuple[str, str]]]:
     return match["name"], _BOUND.findall(match["bounds"])
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def installed(name: str) -> str | None:
+    """Return the version of a package, or of what is the same under another name; None: it is not installed."""
+    for each in (name, *SAME.get(name, ())):
+        try:
+            return version(each)
+        except PackageNotFoundError:
+            continue
+    return None
 
 
 def _release(text: str) -> tuple[int, ...]:

@@ -261,6 +261,8 @@ def roots_of(families: list[Family], columns: Columns) -> list[list[str]]:
 def meta_of(made: Made, arrays: Iterable[str], roots: list[list[str]], fingerprint: str) -> dict[str, Any]:
     """Return what the mark of a store says beside checksums, absent channels and facts. arrays: names of its others."""
     table, columns = made.table, made.columns
+    coded = {f"place({name})": len(values) for name, values in columns.levels.items()}
+    places = {name: coded[name] for name in made.names if name in coded}
     return {
         "names": made.names,
         "arrays": ["x", *arrays],
@@ -274,6 +276,7 @@ def meta_of(made: Made, arrays: Iterable[str], roots: list[list[str]], fingerpri
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),
+        **({"places": places} if places else {}),
     }
 
 

@@ -14,7 +14,7 @@ from foldline.data.metrics import default_losses
 from foldline.ensemble.blend_config import BlendConfig
 from foldline.ensemble.blend_rows import BlendRows
 from foldline.ensemble.fitted_blend import BoostedStack, WeightedSum, tree_features
-from foldline.fit.boosting_checks import lightgbm_errors
+from foldline.fit.boosting_checks import library_errors
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of the members' distance from the mean
 
@@ -103,7 +103,7 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
     for target in range(rows.y.shape[1]):
         spread = None if rows.spread is None else rows.spread[..., target]
         features = tree_features(rows.predictions[..., target], spread)
-        with lightgbm_errors("blend.method = 'lightgbm'"):
+        with library_errors("lightgbm", "blend.method = 'lightgbm'"):
             error, quiet = rows.y[:, target] - mean[:, target], {"verbosity": -1}
             data = lightgbm.Dataset(features, error, weight=rows.row_weight, params=quiet)
             texts.append(lightgbm.train(params, data, config.rounds).model_to_string())

@@ -74,6 +74,8 @@ def _of_model(model: ModelConfig, network: nn.Module | None, store: Store) -> li
         return [f"the model {model.label}, whose steps are several rows (train.patches)"]
     if model.train.windows.used:
         return [f"the model {model.label}, whose windows are put together (train.windows)"]
+    if model.train.tta.reverse:
+        return [f"the model {model.label}, which sees series backwards, too (train.tta.reverse)"]
     if not network_looks_ahead(network, store):
         return []
     tables: Any = model.params.get("blocks") or getattr(MODELS[model.name].config(), "blocks", ())

@@ -12,13 +12,15 @@ from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
-from foldline.fit import augment, channel_dropout, patches, pretraining
+from foldline.fit import augment, channel_dropout, patches, pretraining, sample_config
+from foldline.fit.augmentation import views
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_windows import WAY_OUT
 from foldline.models.heads import ANY_SCALE, HEADS, joint
-from foldline.models.systems import lightgbm_config, rocket
+from foldline.models.ops import boosting_config
+from foldline.models.systems import rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = (
@@ -86,8 +88,8 @@ def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: Da
         )
     if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher):
         raise UserError(
-            f"{where}: channels_from is for networks and LightGBM, which learn the rows that are left open: leave out "
-            "teacher."
+            f"{where}: channels_from is for networks and boosted trees, which learn the rows that are left open: leave "
+            "out teacher."
         )
     if data.level != "step" or data.kind != "regression" or len(data.target) > 1 or data.has_start or data.known:
         raise UserError(f"{where}: an estimator of open rows is for one number at every step: leave it out.")
@@ -135,12 +137,12 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             _check_head(value, registry, data, f"{where}.{part}")
             continue
         for number, inner in enumerate(value):
-            _check_part(inner, registry, f"{where}.{part}[{number}]")
+            _check_entry(inner, registry, f"{where}.{part}[{number}]")
     if data.target_transform:
         _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
-            lightgbm_config.check_kind(built, data.kind)
+            boosting_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.numeric_inputs)
             rocket.check_kind(built, data.kind, data.level_inside)
@@ -182,7 +184,7 @@ def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
     Raises:
         UserError
     """
-    used, allowed = {"rows": ("objective", lightgbm_config.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+    used, allowed = {"rows": ("objective", boosting_config.ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
         built.kind, ("", ())
     )
     table = getattr(built, used, None)
@@ -215,6 +217,15 @@ def _check_head(table: dict[str, Any], registry: dict[str, Any], data: DataConfi
                 f"{place}: the {inner['kind']} head does not serve {target!r}, which is {names[target]}: choose "
                 f"{', '.join(fitting)}."
             )
+
+
+def _check_entry(entry: Any, registry: dict[str, Any], where: str) -> None:
+    """Check an entry of a list of blocks, or one that has a list of its own, as a branch."""
+    if isinstance(entry, dict):
+        _check_part(entry, registry, where)
+        return
+    for number, inner in enumerate(entry.blocks):
+        _check_part(inner, registry, f"{where}.blocks[{number}]")
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
@@ -261,6 +272,8 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
     for train in model.trainings:
         patches.check(model.label, train.patches, data.has_start or bool(data.known))
         augment.check(model.label, train, data.has_start or bool(data.known))
+        sample_config.check(model.label, train.sample, data, train.windows.used)
+        views.check(model.label, train.tta, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)
 

@@ -10,6 +10,7 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment.config import Config
 from foldline.fit import augment, batch_statistics, network_cell, network_size, scaler, training_windows
+from foldline.fit.augmentation import views
 from foldline.fit.padded_lengths import block_lengths
 from foldline.run import cell_stores
 
@@ -41,6 +42,7 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         reads_target = getattr(network, "takes_target", False)
         for training in model.trainings:
             augment.check_store(model.label, training, own)
+            views.check_store(model.label, training.tta, own)
             training_windows.refuse_own_past(model.label, training.windows, reads_target)
             rows_are_steps = not training.patches.used
             lengths = block_lengths([own], training.margin, training.windows.length) if rows_are_steps else ()

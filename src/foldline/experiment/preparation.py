@@ -94,6 +94,9 @@ def prepare(
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
     executors.check(config.executor)
+    for model in config.models:
+        if model.fitted_as == "rows":
+            boosting_checks.check_library(model.label, model.name, model.params)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)
@@ -108,7 +111,7 @@ def prepare(
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
     for model in config.models:
         if model.fitted_as == "rows":
-            boosting_checks.check_folds(model.label, model.params, competition.train, made_folds)
+            boosting_checks.check_folds(model.label, model.name, model.params, competition.train, made_folds)
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics
 from foldline.data.column_facts import ColumnFacts
@@ -124,13 +124,11 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 
 def environment() -> dict[str, str]:
     """Return the versions on which the last bits of results depend."""
-    from importlib.metadata import version
-
-    names = ("torch", "numpy", "polars", "lightgbm")
+    names = ("torch", "numpy", "polars", "lightgbm", "xgboost")
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
-        **{name: version(name) for name in names},
+        **{name: version for name in names if (version := requirements.installed(name))},
     }
 
 

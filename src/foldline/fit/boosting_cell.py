@@ -1,4 +1,4 @@
-"""LightGBM on one fold: the same interface as a network, on a row of features for each scored answer."""
+"""Boosted trees on one fold: the same interface as a network, on a row of features for each scored answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.data.time_spans import TimeSpans
 from foldline.fit import channel_dropout
-from foldline.fit.boosting_checks import lightgbm_errors
+from foldline.fit.boosting_checks import library_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
-from foldline.models.systems.lightgbm import LightGBM, Watched
+from foldline.models.ops.boosting import BoostedTrees, Watched
 
 ROWS_PER_CHUNK = 1 << 20  # rows whose features are copied at once
 VERSION = 3  # part of every cell's key: raise it when a change here changes what comes out
@@ -47,7 +47,7 @@ class BoostingCell:
             spans: of the series that they are to be fitted on, where folds go by time.
         """
         self.name, self.train, self.metric, self.transform, self.spans = name, train, metric, transform, spans
-        self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
+        self.model: BoostedTrees[Any] = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(
         self, data: Store, series: np.ndarray, seed: int, emit: Emit, copies: Sequence[LabelledSeries] = ()
@@ -57,7 +57,7 @@ class BoostingCell:
         copies: of these series with other known steps (masked_copies), which are learned from, too; nothing is watched.
 
         Raises:
-            UserError: LightGBM refuses its parameters, or these rows.
+            UserError: the library refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series).at(self.spans)], watched_share(self.train), seed)
@@ -83,7 +83,7 @@ class BoostingCell:
                 higher_is_better=metric.higher_is_better,
                 in_own_units=lambda values, columns: self.transform.inverse(values, data, answers, columns),
             )
-        with lightgbm_errors(f"model {self.name}"):
+        with library_errors(self.name, f"model {self.name}"):
             kind, report = data.task.kind, lambda done, of: emit("progress", done=done, of=of)
             codes = _categorical(data, x.shape[1]) if self.model.config.categories else ()
             self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind, categorical=codes)
@@ -132,7 +132,7 @@ class BoostingCell:
         return self.transform.inverse(self.model.predict(x, self.train.threads), data, answers)
 
     def save(self, folder: Path) -> None:
-        """Write booster-K.txt, one a target."""
+        """Write a file a booster, one a target."""
         self.model.save(folder)
 
     def load(self, folder: Path, data: Store) -> None:

@@ -82,6 +82,11 @@ class Block:
         self.scored.copy_(scored)
         _show(self.x, self.y, shown)
 
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in x."""
+        return self.scale.channels
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -144,7 +149,7 @@ class DeviceDataset:
     @property
     def channels(self) -> InputChannels:
         """What stands where in a network's input."""
-        return self.blocks[0].scale.channels
+        return self.blocks[0].channels
 
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
         """Return itself: every epoch has all series, as they are or with its own masks of known values."""

@@ -91,6 +91,11 @@ class IndexedBlock:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def channels(self) -> InputChannels:
+        """What stands where in a network's input."""
+        return self.dataset.channels
+
     def batch(self, index: Tensor) -> Batch:
         """Return some windows. index: (B,) int64, places in the block."""
         windows = self.dataset.windows.some(self.places[index.cpu().numpy()])

@@ -5,7 +5,7 @@ Nothing here looks at the held-out fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import batch_statistics, datasets, patches, ranks, step_graphs, stitching, training_step
+from foldline.fit import batch_statistics, datasets, patches, ranks, sampling, step_graphs, stitching, training_step
+from foldline.fit.augmentation import views
+from foldline.fit.batch import Batch
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -41,7 +43,7 @@ from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
 from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
-from foldline.models.ops import covariates
+from foldline.models.ops import covariates, entities
 
 PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
@@ -99,8 +101,14 @@ class NetworkCell:
         self.kept = max(kept_steps(config.margin, store) for store in stores)
         learned = [self.transform.labelled(part) for part in kept]
         fold = datasets.to_train(
-            learned, self.scaler, config, seed, device, lambda sentence: emit("note", text=sentence)
+            sampling.reweighed(learned, config.sample),
+            self.scaler,
+            config,
+            seed,
+            device,
+            lambda sentence: emit("note", text=sentence),
         )
+        sampler = sampling.sampler(learned, fold, config.sample, config.epochs)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
@@ -123,7 +131,7 @@ class NetworkCell:
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         _train_together(state, config)
         try:
-            yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
+            yield from with_settings(train(state, config, seed, fold, watched, emit, folder, sampler), config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
         self.network = without_heads_beside(state.final)
@@ -207,13 +215,20 @@ class NetworkCell:
 
     def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
+        batch, tta = block.batch(index), self.train.tta
+        if not tta.used:
+            return self._one_view(batch).cpu()
+        return views.averaged(self._one_view, batch, tta, block.channels).cpu()
+
+    def _one_view(self, batch: Batch) -> Tensor:
+        """Predict a batch as it is, likewise."""
         assert self.network is not None
-        batch, head = block.batch(index), self.network.head
+        head = self.network.head
         with autocast(self.train.precision, batch.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
         raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
         value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
-        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
+        return torch.cat([value] if spread is None else [value, spread], dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
@@ -262,7 +277,9 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
     """
-    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data))
+    targets = with_known_start(scaler.targets, data)
+    network = build(name, params, data.channels, data.levels, targets, data.names, data.places)
+    entities.set_scales(network, scaler.center.tolist(), scaler.scale.tolist())
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:
@@ -270,15 +287,30 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     return network
 
 
-def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
-    """Build a network by its name in the registry and its table. features: of its input; levels: of static columns.
+def build(
+    name: str,
+    params: dict[str, Any],
+    features: int,
+    levels: tuple[int, ...],
+    targets: Targets,
+    names: Sequence[str] = (),
+    places: Mapping[str, int] | None = None,
+) -> nn.Module:
+    """Build a network by its name in the registry and its table.
+
+    Args:
+        features: of its input.
+        levels: of static columns.
+        names: of the features, for networks that tell them apart.
+        places: number of known values of each feature that is the place of one among them (Store.places).
 
     Raises:
         UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
     """
     part = models.MODELS[name]
+    more = {"names": names, "places": places or {}} if getattr(part.make, "takes_names", False) else {}
     try:
-        network: nn.Module = part.make(part.config(**params), features, levels, targets)
+        network: nn.Module = part.make(part.config(**params), features, levels, targets, **more)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
     head = params.get("head")

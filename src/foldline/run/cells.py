@@ -60,8 +60,8 @@ class ModelConfig:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it is trained on a GPU: networks alone ever are."""
-        return self.is_network and self.train.device_used != "cpu"
+        """Whether it is trained on a GPU: a network by [train], trees by a key of their own."""
+        return self.train.device_used != "cpu" if self.is_network else self.params.get("device") == "cuda"
 
     @property
     def trainings(self) -> tuple[TrainConfig, ...]:

@@ -11,6 +11,7 @@ from tiny_classes import Songs
 from foldline.data.metrics import METRICS, default_losses
 from foldline.experiment import config
 from foldline.models.heads import ANY_SCALE, HEADS
+from foldline.models.ops import boosting_config
 from foldline.models.systems import lightgbm_config
 
 QUANTILE = {"kind": "quantile", "levels": [0.9], "predict": 0.9}
@@ -57,4 +58,4 @@ def test_a_default_is_one_that_serves(name: str, own_unit: bool) -> None:
         objective = default_losses.objective_of(METRICS[name], kind, own_unit)["objective"]
         assert kind in HEADS[head].make.kinds and objective in lightgbm_config.SERVES[kind]  # type: ignore[attr-defined]
         if kind == "regression" and not own_unit:
-            assert head in ANY_SCALE and objective in lightgbm_config.OF_ANY_NUMBERS
+            assert head in ANY_SCALE and objective in boosting_config.ANY_NUMBERS

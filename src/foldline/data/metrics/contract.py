@@ -47,7 +47,7 @@ HEADS: dict[str, str] = {
     "distribution": "softmax",
     "ordinal": "ordinal",
 }
-OBJECTIVES: dict[str, str] = {  # of LightGBM
+OBJECTIVES: dict[str, str] = {  # of boosted trees
     "binary": "binary",
     "multilabel": "binary",  # one booster a column
     "multiclass": "multiclass",
@@ -66,7 +66,7 @@ class Metric:
 
     loss: Any  # Loss, not below 0; None: the score is no mean of losses
     finish: Callable[[float], float]  # mean loss -> score
-    trained_by: str  # the head, and LightGBM's objective, of numbers: the default of models that name none
+    trained_by: str  # the head, and the objective of trees, of numbers: the default of models that name none
     name: str = "unnamed"
     kinds: tuple[Kind, ...] = ("regression",)  # of targets that it scores
     needs: Needs = "values"
@@ -211,5 +211,5 @@ class Metric:
         return HEADS.get(kind, self.trained_by)
 
     def trained_by_objective(self, kind: Kind) -> str:
-        """Return LightGBM's objective for targets of this kind, unless the model names one."""
+        """Return the objective of boosted trees for targets of this kind, unless the model names one."""
         return OBJECTIVES.get(kind, self.trained_by)

@@ -1,4 +1,4 @@
-"""The loss that follows a metric: the head of networks, and LightGBM's objective, of models that name none.
+"""The loss that follows a metric: the head of networks, and the objective of boosted trees, of models that name none.
 
 Most numbers are learned by absolute or squared errors, whichever the metric is nearer to, and other kinds by their
 likelihood (contract.py). Here stand the metrics that have a loss of their own. smape and mape have none: a loss that
@@ -25,7 +25,7 @@ def head_of(chosen: Metric, kind: Kind, own_unit: bool = True) -> dict[str, Any]
 
 
 def objective_of(chosen: Metric, kind: Kind, own_unit: bool = True) -> dict[str, Any]:
-    """Return the keys of LightGBM's table that say a metric's objective. own_unit: as for `head_of`."""
+    """Return the keys of a table of boosted trees that say a metric's objective. own_unit: as for `head_of`."""
     if chosen.name == "pinball":
         return {"objective": "quantile", "alpha": chosen.options.level}
     if chosen.name == "rmspe" and own_unit:

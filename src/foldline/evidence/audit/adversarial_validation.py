@@ -16,7 +16,7 @@ from foldline.data.store import Store
 from foldline.evidence.audit import audit_plots
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
-from foldline.fit.boosting_checks import lightgbm_errors
+from foldline.fit.boosting_checks import library_errors
 
 FEWEST = 30  # series of either kind
 ROWS = 12  # rows a series
@@ -79,7 +79,7 @@ def _out_of_fold(x: np.ndarray, series: np.ndarray, is_test: np.ndarray) -> tupl
     scores, gains = np.zeros(len(is_test)), np.zeros(x.shape[1])
     for fold in range(FOLDS):
         inside = fold_of[series] == fold
-        with lightgbm_errors("adversarial validation"):
+        with library_errors("lightgbm", "adversarial validation"):
             data = lightgbm.Dataset(x[~inside], is_test[series[~inside]], params=SILENT)
             booster = lightgbm.train(TREES | SILENT, data, ROUNDS)
         gains += booster.feature_importance("gain")

@@ -37,7 +37,9 @@ def parameters(model: ModelConfig, store: Store) -> int:
         UserError: it cannot be built for them.
     """
     with torch.random.fork_rng(devices=[]):  # initialisation draws numbers: leave the global state as it was
-        network = network_cell.build(model.name, model.params, store.channels, store.levels, targets_of(store))
+        network = network_cell.build(
+            model.name, model.params, store.channels, store.levels, targets_of(store), store.names, store.places
+        )
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

@@ -16,13 +16,16 @@ when the journal is opened: a score in which a bit has flipped would else be bel
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import time
 import warnings
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,44 +44,58 @@ TRIES = 4  # to open a database: of two processes that create its tables at the 
 CHECKSUM = "sum"  # key of a line of a journal; lines of older versions have none, nor those that Optuna itself writes
 JOURNAL_MARK = b'{"op_code"'  # Optuna's first bytes; a lock on another file would cut off its last line
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
+# libpq's defaults wait for hours for the answer of a server whose machine or network is gone.
+NOTICED = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
-def open_storage(where: str, folder: Path, patience_s: float = storage_retries.LONGEST_S) -> BaseStorage:
+def open_storage(
+    where: str, folder: Path, patience_s: float = storage_retries.LONGEST_S, known: bool = False
+) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
         where: [tune] storage. folder: the study's, for the default.
         patience_s: how long it is waited for when it goes away later.
+        known: whether it has answered before, so that it is waited for now, too. Else it may be a mistake in `where`.
 
     Raises:
         UserError: it cannot be reached, or a library is missing.
     """
     if not where:
         return _journal(folder / "study.journal")
-    if "://" not in where:
+    scheme, url, address = where.partition("://")
+    if not url:
         path = Path(where).expanduser()
-        return storage_retries.retrying(_journal(path), f"at {path}", patience_s)
-    scheme, _, address = where.partition("://")
-    _need(scheme.partition("+")[0])
-    if scheme.startswith("sqlite"):
-        return _database(where)
-    opened = _proxy(address) if scheme == "grpc" else _database(where)
-    return storage_retries.retrying(opened, f"at {address.rpartition('@')[2]}", patience_s)  # no user, no password
+        opening, at = partial(_journal, path, known), f"at {path}"
+    else:
+        _need(scheme.partition("+")[0])
+        opening = partial(_proxy, address) if scheme == "grpc" else partial(_database, where)
+        at = f"at {address.rpartition('@')[2]}"  # no user, no password
+        if scheme.startswith("sqlite"):
+            return opening()
+    opened = storage_retries.retried(opening, at, patience_s)() if known else opening()
+    return storage_retries.retrying(opened, at, patience_s)
 
 
 def open_study(
-    where: str, folder: Path, name: str, maximize: bool = False, patience_s: float = storage_retries.LONGEST_S
+    where: str,
+    folder: Path,
+    name: str,
+    maximize: bool = False,
+    patience_s: float = storage_retries.LONGEST_S,
+    known: bool = False,
 ) -> optuna.Study:
     """Open the study of that name, or create it. Its sampler is set before each trial; Optuna prunes nothing.
 
     Args:
-        where, folder, patience_s: as of `open_storage`.
+        where, folder, patience_s, known: as of `open_storage`.
         maximize: a higher score is better.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # of a database that is away, with SQL
     return optuna.create_study(
         study_name=name,
-        storage=open_storage(where, folder, patience_s),
+        storage=open_storage(where, folder, patience_s, known),
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=optuna.pruners.NopPruner(),
         direction="maximize" if maximize else "minimize",
@@ -100,7 +117,7 @@ class KernelLock:
             OSError: the journal is not there; its folder may be unmounted, and nothing is made in its place.
         """
         self.journal.stat()
-        self.held = files.lock(self.journal.with_suffix(".lock"))
+        self.held = files.lock(_lock_of(self.journal))
         self.held.__enter__()
         try:
             self._repair()
@@ -174,7 +191,19 @@ def _byte(stream: IO[bytes], at: int) -> bytes:
     return stream.read(1)
 
 
-def _journal(path: Path) -> BaseStorage:
+def _lock_of(journal: Path) -> Path:
+    return journal.with_suffix(".lock")
+
+
+def _journal(path: Path, known: bool = False) -> BaseStorage:
+    """Open a journal, or make it.
+
+    Args:
+        known: it was there before. Where the lock beside it is gone, too, it was not moved away: its folder is not
+            mounted, and nothing is made in its place.
+    """
+    if known and not path.exists() and not _lock_of(path).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     way_out = "Name another one with tune.storage=PATH."
     own_files.require_own(path, lambda: own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +248,8 @@ def _connection_settings(url: str) -> dict[str, Any]:
     if url.startswith(("postgresql+psycopg", "postgresql:")):
         # A server that was set up without a locale (Debian's in a container) has the encoding SQL_ASCII, and psycopg
         # gives bytes then.
-        return {"pool_pre_ping": True, "connect_args": {"client_encoding": "utf8"}}
+        noticed = {name: value for name, value in NOTICED.items() if f"{name}=" not in url}
+        return {"pool_pre_ping": True, "connect_args": {"client_encoding": "utf8", **noticed}}
     return {"pool_pre_ping": True}
 
 

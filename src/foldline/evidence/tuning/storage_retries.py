@@ -1,5 +1,7 @@
 """A storage that goes away for a while: a database that is restarted, a proxy, a shared folder that is unmounted.
 
+Who opens one that has answered before, a worker that takes a killed one's place, waits for it as those that run do.
+
 Optuna's clients connect again by themselves, and the calls in between fail. Such a call is made again. Where it had
 been carried out and only its answer was lost, that does no harm: a trial that nobody works on is found dead and queued
 again, and a trial that has ended refuses to end twice.
@@ -19,10 +21,11 @@ from foldline.core import interrupt
 from foldline.core.errors import TryAgain, complain
 
 LONGEST_S = 300.0  # of waiting for an answer, in all, unless tune.patience_s says otherwise
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0  # between two tries; each is twice as long as the one before
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0  # between two tries; each is twice as long as the one before
 CALLS = sorted(name for name in vars(BaseStorage) if not name.startswith("_"))
-# What a folder says whose disk or server is away: unmounted, or mounted and not reached.
+# What a folder says whose disk or server is away: unmounted, or mounted and not reached, or not to be written to.
 AWAY = {
+    *(errno.EROFS, errno.EACCES),
     *(errno.ENOENT, errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ENODEV, errno.ENXIO),
 }
@@ -35,12 +38,14 @@ def retrying(storage: BaseStorage, where: str, patience_s: float = LONGEST_S) ->
         where: what is away then, for the message: "at HOST:PORT".
         patience_s: after so much waiting the call fails.
     """
-    calls = {name: staticmethod(_retried(getattr(storage, name), where, patience_s)) for name in CALLS}
+    calls = {name: staticmethod(retried(getattr(storage, name), where, patience_s)) for name in CALLS}
     made: BaseStorage = type("RetryingStorage", (BaseStorage,), calls)()
     return made
 
 
-def _retried(call: Callable[..., Any], where: str, patience_s: float) -> Callable[..., Any]:
+def retried(call: Callable[..., Any], where: str, patience_s: float) -> Callable[..., Any]:
+    """Return a function that calls again while nothing answers; arguments as of `retrying`."""
+
     @functools.wraps(call)
     def made_again(*arguments: Any, **named: Any) -> Any:
         waited, wait = 0.0, FIRST_WAIT_S
@@ -57,7 +62,8 @@ def _retried(call: Callable[..., Any], where: str, patience_s: float) -> Callabl
                         "tune.patience_s=SECONDS."
                     ) from error
                 if not waited:
-                    complain(f"tune.storage: nothing answers {where}; waiting, at most {_minutes(patience_s)}.")
+                    why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+                    complain(f"tune.storage: nothing answers {where}{why}; waiting, at most {_minutes(patience_s)}.")
             interrupt.stop_if_requested()
             time.sleep(wait)
             waited, wait = waited + wait, min(2 * wait, LONGEST_WAIT_S)
@@ -73,10 +79,15 @@ def is_unavailable(error: Exception) -> bool:
     """Return whether an error says that a server or a folder can't be reached now, or was raised because of that."""
     each: BaseException | None = error
     while each is not None:
-        if _grpc_is_away(each) or _database_is_away(each) or (isinstance(each, OSError) and each.errno in AWAY):
+        if _grpc_is_away(each) or _database_is_away(each) or _system_says_away(each):
             return True
         each = each.__cause__ or each.__context__
     return False
+
+
+def _system_says_away(error: BaseException) -> bool:
+    """Whether it is the operating system's, or gRPC's proxy does not get ready, which has no number."""
+    return isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in AWAY)
 
 
 def _grpc_is_away(error: BaseException) -> bool:

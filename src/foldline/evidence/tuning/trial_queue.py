@@ -40,14 +40,15 @@ class TrialQueue:
 
     def __init__(self, search: Search) -> None:
         self.search = search
+        self.leases = Leases(search.folder / "leases", search.tune.lost_s)
         self.study = optuna_storage.open_study(
             search.tune.storage,
             search.folder,
             study_name(search),
             self.metric.higher_is_better,
             search.tune.patience_s,
+            known=self.leases.folder.exists(),  # whoever has opened the study takes one at once
         )
-        self.leases = Leases(search.folder / "leases", search.tune.lost_s)
 
     @cached_property
     def metric(self) -> Metric:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -49,6 +50,7 @@ DECODING = ("numba",)  # by the decoder
 ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpoolctl comes with the latter
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
+TREES = {"xgboost": "xgboost>=2.1"}  # model: its library, an extra; any package that brings its module will do
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", COST, ".*")  # of a cell's folder: predictions, curves, hosts
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
@@ -264,6 +266,7 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
             any(each.config.post.decode for each in stored.experiments),
             any(each.config.data.has_metric_file for each in stored.experiments),
             any(cell.model.fitted_as == "estimator" for cell in stored.plan),
+            {cell.model.name for cell in predicting(stored)},
         ),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
@@ -286,11 +289,14 @@ def marks(data: DataConfig) -> list[str]:
     return [first, *(f"{first}{ending}" for ending in readers.ENDINGS)]
 
 
-def required(decodes: bool, metric_file: bool = False, estimates: bool = False) -> list[str]:
+def required(
+    decodes: bool, metric_file: bool = False, estimates: bool = False, names_of_models: Iterable[str] = ()
+) -> list[str]:
     """List the packages that `infer` imports, with the bounds of pyproject.toml."""
     names = {*IMPORTED, *(DECODING if decodes else ()), *(ESTIMATING if estimates else ())}
     own = [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
-    return [*own, *([PANDAS] if metric_file else [])]
+    trees = [TREES[model] for model in sorted(names_of_models) if model in TREES]
+    return [*own, *([PANDAS] if metric_file else []), *trees]
 
 
 def text_of(stored: Stored, manifest: dict[str, Any]) -> str:

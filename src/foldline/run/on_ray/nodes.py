@@ -14,16 +14,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from foldline.core import files
+from foldline.core import files, requirements
 from foldline.core.errors import TryAgain, UserError
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
 
-PACKAGES = ("torch", "numpy", "scipy", "polars", "lightgbm", "scikit-learn", "numba", "safetensors", "pyarrow", "ray")
+PACKAGES = (
+    *("torch", "numpy", "scipy", "polars", "lightgbm", "scikit-learn", "numba", "safetensors", "pyarrow", "ray"),
+    "xgboost",
+)
 PROBE_S = 300.0  # longest wait for a node's probe: it imports foldline, from a network's disk perhaps
 TOKENS = "probes"  # folder of runs/ for the file by which nodes recognise the home folder
 
@@ -131,10 +133,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+    return requirements.installed(package) or "none"
 
 
 def refuse_unfit(wanted: Expected, needs: Sequence[Needs]) -> None:
