@@ -39,6 +39,7 @@ OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that 
     ("tcn", "levels"): DILATED,
     ("se-resnet", "units"): DEPTH,
     ("rocket", "kernels"): KERNELS,
+    ("catboost", "depth"): (16, "CatBoost allows no more"),
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
 
