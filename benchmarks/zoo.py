@@ -50,6 +50,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
     "blocks/relative_transformer": ("test_relative_attention.py::test_a_bias_alone_learns_to_look_three_steps_back"),
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
+    "blocks/se_resnet": "test_se_resnet.py::test_a_gate_is_the_papers_formula_on_the_mean_of_real_steps",
     "blocks/squeezeformer": (
         "test_blocks_conformer.py"
         "::test_a_squeezeformer_is_attention_and_convolution_each_with_a_whole_feed_forward_and_norms_behind"
@@ -58,6 +59,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
+    "blocks/unet": "test_unet.py::test_skips_carry_single_steps_that_the_way_through_the_middle_lost",
     "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
     "systems/branches": "test_branches.py::test_no_gradient_leads_from_one_branch_to_anothers_inputs_or_weights",
     "systems/deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
@@ -66,10 +68,12 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/patchtst": "test_patchtst.py::test_before_the_head_no_channel_sees_another",
     "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",
     "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
     "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
     "systems/third_place": "test_third_place.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
+    "systems/catboost": "test_catboost.py::test_all_nodes_at_a_depth_ask_the_same",
     "systems/xgboost": "test_xgboost.py::test_a_leaf_is_the_gradients_sum_over_the_curvatures_and_the_penalty",
     "systems/autoregressive_wavenet": "test_wavenet.py::test_the_window_by_gradients_is_the_declared_one",
     "systems/first_place": "test_first_place.py::test_at_the_published_sizes_it_has_the_published_number_of_parameters",

@@ -17,11 +17,13 @@ from foldline.models.blocks import (
     minlstm,
     relative_transformer,
     residual_bilstm,
+    se_resnet,
     squeezeformer,
     stable,
     tcn,
     time2vec,
     transformer,
+    unet,
     wavenet,
 )
 from foldline.models.contract import Block, Part
@@ -42,10 +44,12 @@ BLOCKS: dict[str, Part] = {
     "relative-transformer": Part(relative_transformer.Config, relative_transformer.RelativeTransformer),
     "residual-bilstm": Part(residual_bilstm.Config, residual_bilstm.ResidualBiLSTM),
     "squeezeformer": Part(squeezeformer.Config, squeezeformer.Squeezeformer),
+    "se-resnet": Part(se_resnet.Config, se_resnet.SEResNet),
     "stable": Part(stable.Config, stable.Stable),
     "tcn": Part(tcn.Config, tcn.TCN),
     "time2vec": Part(time2vec.Config, time2vec.Time2Vec),
     "transformer": Part(transformer.Config, transformer.Transformer),
+    "unet": Part(unet.Config, unet.UNet),
     "wavenet": Part(wavenet.Config, wavenet.WaveNet),
 }
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foldline.models.contract import Block, BlockConfig
-from foldline.models.ops.normalisation import Norm, make_norm
+from foldline.models.ops.normalisation import Norm, check_norm, make_norm
+from foldline.models.ops.residual_convolution import Convolution, Shortcut, window
 
 BRANCHES = 4  # of a module: three convolutions, and the maximum
 TOGETHER = 3  # modules under one residual connection
@@ -38,7 +39,7 @@ class Config(BlockConfig):
     norm: Norm = "layer"  # "batch": the published one, over the real steps of a batch
     causal: bool = False  # an output depends on its own and earlier steps
 
-    shares: ClassVar[tuple[str, ...]] = ("ops/normalisation",)
+    shares: ClassVar[tuple[str, ...]] = ("ops/normalisation", "ops/residual_convolution")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,33 +49,13 @@ class Config(BlockConfig):
             raise ValueError(f"kernel must be at least 4, so that a quarter of it is a step, but is {self.kernel}")
         if self.layers < 1:
             raise ValueError(f"layers must be at least 1, but is {self.layers}")
-        if self.norm not in ("layer", "batch"):
-            raise ValueError(f'norm must be "layer" or "batch", but is {self.norm!r}')
+        check_norm(self.norm)
 
     @property
     def reach(self) -> tuple[float, float]:
         """Steps (back, ahead) that an output may depend on."""
         back, ahead = window(self.kernel, self.causal)
         return self.layers * max(back, 2 if self.causal else 1), self.layers * ahead
-
-
-def window(steps: int, causal: bool) -> tuple[int, int]:
-    """Return (back, ahead) of a window of so many steps; an even one reaches one step further ahead than back."""
-    return (steps - 1, 0) if causal else ((steps - 1) // 2, steps // 2)
-
-
-class Convolution(nn.Module):
-    """A convolution without bias that keeps T: (B, in, T) -> (B, out, T)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, causal: bool) -> None:
-        super().__init__()
-        self.padding = window(kernel, causal)
-        self.conv = nn.Conv1d(inputs, outputs, kernel, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: zeros at padded steps."""
-        out: Tensor = self.conv(functional.pad(x, self.padding))
-        return out
 
 
 def maximum(x: Tensor, real: Tensor | None, causal: bool) -> Tensor:
@@ -111,19 +92,6 @@ class Module(nn.Module):
         return functional.relu(self.norm(torch.cat(branches, dim=1), real))
 
 
-class Shortcut(nn.Module):
-    """norm(conv_1(x)), what is added behind three modules: (B, in, T) -> (B, width, T)."""
-
-    def __init__(self, config: Config, inputs: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(inputs, config.width, 1, bias=False)
-        self.norm = make_norm(config.norm, config.width)
-
-    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
-        out: Tensor = self.norm(self.conv(x), real)
-        return out
-
-
 class Inception(Block):
     """n modules; behind each third one the sum with what went into the first of the three."""
 
@@ -134,7 +102,8 @@ class Inception(Block):
         widths = [inputs] + [config.width] * (config.layers - 1)
         self.modules_in_order = nn.ModuleList(Module(config, width) for width in widths)
         self.shortcuts = nn.ModuleList(
-            Shortcut(config, widths[first]) for first in range(0, config.layers - TOGETHER + 1, TOGETHER)
+            Shortcut(widths[first], config.width, config.norm, always=True)
+            for first in range(0, config.layers - TOGETHER + 1, TOGETHER)
         )
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -3,8 +3,8 @@
 Source: Kim et al. 2022, https://arxiv.org/abs/2206.00888 (section 3, figure 2): after study of the Conformer,
 attention, F, convolution, F', each a whole residual instead of halves; x = norm(x + module(a x + b)), a and b learned
 a channel, in place of a norm on both sides; Swish everywhere, also for the GLU of the convolution, which is thereby
-twice as wide. The paper's norm of the convolution is `norm = "batch"` (ops/convolution_module.py); its halving of time in
-the middle blocks is not the block's. (B, T, in) -> (B, T, width).
+twice as wide. The paper's norm of the convolution is `norm = "batch"` (ops/convolution_module.py); its halving of time
+in the middle blocks is not the block's. (B, T, in) -> (B, T, width).
 
 Default: kernels of 15, 4 heads, as wide as the hybrid, 64. The paper's: 31, 16 to 22 blocks of 144 to 640 with 4 to 8
 heads, dropout = 0.1.

@@ -10,7 +10,7 @@ and the weights that predict are those that were trained last: fit/batch_statist
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,12 @@ class RealBatchNorm(nn.BatchNorm1d):
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError where there is no such norm."""
+    if norm not in get_args(Norm):
+        raise ValueError(f'norm must be "layer" or "batch", but is {norm!r}')
 
 
 def make_norm(norm: Norm, channels: int) -> ChannelNorm | RealBatchNorm:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from foldline.models.blocks import inception
 from foldline.models.blocks.inception import Config, Inception, maximum
+from foldline.models.ops.residual_convolution import Convolution
 from foldline.models.probes import receptive_field
 
 
@@ -68,7 +68,7 @@ def test_a_module_is_three_kernels_on_the_bottleneck_beside_the_maximum_of_the_i
 
 def test_one_channel_has_no_bottleneck() -> None:
     first, second, *_ = make(inputs=1).modules_in_order
-    assert isinstance(first.bottleneck, nn.Identity) and isinstance(second.bottleneck, inception.Convolution)
+    assert isinstance(first.bottleneck, nn.Identity) and isinstance(second.bottleneck, Convolution)
     assert make(inputs=1)(torch.randn(2, 5, 1), None).shape == (2, 5, 8)
 
 

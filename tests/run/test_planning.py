@@ -23,6 +23,7 @@ from foldline.fit.augmentation.views import TtaConfig
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
+from foldline.fit.sample_config import SampleConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
 from foldline.fit.window_config import TrainingWindowsConfig
 from foldline.run import planning
@@ -67,6 +68,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "shuffle_steps": 2,
         "drop_channels": {"tof": 0.5},
     },
+    SampleConfig: {"by": "class", "curriculum": 0.5, "shortest": 0.5},
     TtaConfig: {"reverse": True, "flip": ("x",), "scale": (0.9,)},
     augmentation.Rotate: {"share": 0.5, "axes": (("x", "y", "z"),), "degrees": 9.0},
     augmentation.Flip: {"share": 0.5, "columns": ("x",)},

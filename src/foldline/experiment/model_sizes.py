@@ -19,10 +19,12 @@ LIST = 1000, "no model has that many parts"
 RATE = 10, "one step of that size leaves every sensible weight"
 OTHER = 1_000_000_000, "no setting of a model is of that size"
 LARGEST: dict[str, tuple[float, str]] = {  # key of a model, block or head -> its largest value, and why
-    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets"), WIDTH),
+    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets", "entity_size"), WIDTH),
     **dict.fromkeys(("recurrent", "ffn", "stacks", "bottleneck"), DEPTH),
     **dict.fromkeys(("kernel", "kernels", "kernel_size", "context", "window", "dilations", "season"), WINDOW),
     **dict.fromkeys(("steps", "differences"), WINDOW),
+    **dict.fromkeys(("patch", "stride"), WINDOW),
+    "per_channel": WIDTH,
     "layers": DEPTH,
     "heads": (1024, "a head of attention needs some of the width for itself"),
     "paths": (100_000, "that many paths don't fit into memory, and more than 1,000 change no digit"),
@@ -35,7 +37,11 @@ KERNELS = 1_000_000, "each makes eight features"
 OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that mean something else in one kind
     ("wavenet", "layers"): DILATED,
     ("tcn", "levels"): DILATED,
+    ("se-resnet", "units"): DEPTH,
+    ("unet", "levels"): (16, "a step in the middle stands for 65,536 then"),
+    ("unet", "growth"): (16, "each level is that many times wider than the one above"),
     ("rocket", "kernels"): KERNELS,
+    ("catboost", "depth"): (16, "CatBoost allows no more"),
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
 

@@ -12,7 +12,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
-from foldline.fit import augment, channel_dropout, patches, pretraining
+from foldline.fit import augment, channel_dropout, patches, pretraining, sample_config
 from foldline.fit.augmentation import views
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
@@ -272,6 +272,7 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
     for train in model.trainings:
         patches.check(model.label, train.patches, data.has_start or bool(data.known))
         augment.check(model.label, train, data.has_start or bool(data.known))
+        sample_config.check(model.label, train.sample, data, train.windows.used)
         views.check(model.label, train.tta, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)

@@ -29,13 +29,14 @@ from foldline.fit.augmentation import (
 )
 from foldline.fit.augmentation.views import TtaConfig
 from foldline.fit.patches import PatchesConfig
+from foldline.fit.sample_config import SampleConfig
 from foldline.fit.window_config import TrainingWindowsConfig
 
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
 # Keys that older versions did not have: part of a cell's key only where they are set. Of a table in [train]: below.
-NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes", "tta")
+NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes", "tta", "sample")
 NEWER_IN = {"augment": ("drop_channels", "mixup_like", *AUGMENTATIONS), "patches": ("every", "gaps")}
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
@@ -171,6 +172,7 @@ class TrainConfig:
     fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
     tta: TtaConfig = field(default_factory=TtaConfig)
     windows: TrainingWindowsConfig = field(default_factory=TrainingWindowsConfig)
     patches: PatchesConfig = field(default_factory=PatchesConfig)

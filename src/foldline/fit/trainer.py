@@ -22,6 +22,7 @@ from foldline.fit.augment import augment
 from foldline.fit.datasets import Dataset
 from foldline.fit.divergence import refuse_failed
 from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, reporting_full_memory
+from foldline.fit.sampling import Sampler
 from foldline.fit.train_config import TrainConfig, lr_factor
 from foldline.fit.training_state import Counters, State
 from foldline.fit.training_step import training_step, weight_of
@@ -46,6 +47,7 @@ def train(
     watched: WatchedSeries | None,
     emit: Emit,
     folder: Path,
+    sampler: Sampler | None = None,
 ) -> Iterator[None]:
     """Train from where `state` stands to the last epoch; pause after every step.
 
@@ -53,6 +55,7 @@ def train(
         fold: series, or windows of them, to train on.
         watched: series whose score [train.watch] looks at; None: nothing is watched.
         folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
+        sampler: draws the series of each epoch; None: each epoch has all of them, once.
 
     Raises:
         Diverged: a loss, a weight or a watched score is not finite.
@@ -66,7 +69,8 @@ def train(
     saved = began = time.perf_counter()
     while counters.epoch < config.epochs and not _stops_early(config, counters):
         fold = fold.of_epoch(seed, counters.epoch)
-        order = shuffled(fold.block_of, config.batch, seed, counters.epoch, near)
+        chosen = np.arange(len(fold)) if sampler is None else sampler.of_epoch(seed, counters.epoch)
+        order = chosen[shuffled(fold.block_of[chosen], config.batch, seed, counters.epoch, near)]
         failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
         batches = fold.batches(order, config.batch, counters.step)
         for step in range(counters.step, per_epoch):
