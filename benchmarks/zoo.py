@@ -67,10 +67,12 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/patchtst": "test_patchtst.py::test_before_the_head_no_channel_sees_another",
     "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",
     "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
     "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
     "systems/third_place": "test_third_place.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
+    "systems/catboost": "test_catboost.py::test_all_nodes_at_a_depth_ask_the_same",
     "systems/xgboost": "test_xgboost.py::test_a_leaf_is_the_gradients_sum_over_the_curvatures_and_the_penalty",
     "systems/autoregressive_wavenet": "test_wavenet.py::test_the_window_by_gradients_is_the_declared_one",
     "systems/first_place": "test_first_place.py::test_at_the_published_sizes_it_has_the_published_number_of_parameters",

@@ -14,6 +14,9 @@ behaviour-detection winners. Sensors of other rates, noises and kinds share no w
 by another, and where one is missing (data.channels, train.augment.drop_channels) the others' branches are as they
 were.
 
+`entities = ["road"]` turns the features of a categorical column into learned vectors first, `road[0]`, `road[1]`, ...,
+which patterns of `inputs` name as any feature; with one branch that is a hybrid with entity embeddings.
+
 Features of branch g, (B, T, F_g) -> linear -> blocks, as the hybrid's -> (B, T, H_g); joined, with the embedded static
 columns behind them, (B, T, H_1 + ... + H_G + E) -> blocks -> (B, T, H) -> head. Channels of a known target are no
 sensor's: every branch has them.
@@ -21,9 +24,10 @@ sensor's: every branch has them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -33,8 +37,11 @@ from foldline.models import heads
 from foldline.models.blocks import BLOCKS, build
 from foldline.models.contract import Embed, Head, Part, Targets, append_static
 from foldline.models.ops.covariates import Clock, Covariates
+from foldline.models.ops.entities import Entities
 from foldline.models.systems.hybrid import Config as HybridConfig
 from foldline.models.systems.hybrid import Residual
+
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +62,23 @@ class Config:
     head: dict[str, Any] = field(default_factory=lambda: {"kind": "l1"})
     width: int = 64  # of each branch, and of each block behind the merge, that names none
     embed: int = 0  # size of a learned embedding for each static column, joined at the merge; 0: none
+    entities: tuple[str, ...] = ()  # categorical columns whose features become learned vectors: models/ops/entities.py
+    entity_size: int = 0  # of each of these vectors; 0: by a rule of thumb, 1.6 n^0.56 for n values
     time: str = ""  # feature that holds a step's time (ventilator: "time_step", s), for blocks that read it
     dropout: float = 0.0  # after each block
 
     kind: ClassVar[str] = "network"
-    shares: ClassVar[tuple[str, ...]] = ("systems/hybrid", *HybridConfig.shares)
+    shares: ClassVar[tuple[str, ...]] = ("systems/hybrid", "ops/entities", *HybridConfig.shares)
     parts: ClassVar[dict[str, dict[str, Part]]] = {"branches": BLOCKS, "blocks": BLOCKS, "head": heads.HEADS}
 
     def __post_init__(self) -> None:
         if not self.branches:
             raise ValueError("branches must hold at least one branch")
+        if len(set(self.entities)) < len(self.entities) or self.entity_size < 0:
+            raise ValueError(
+                f"entities must be different columns and entity_size not below 0, but they are {list(self.entities)} "
+                f"and {self.entity_size}"
+            )
         made = tuple(each if isinstance(each, Branch) else Branch(**each) for each in self.branches)
         made = tuple(replace(each, width=self.width if each.width is None else each.width) for each in made)
         for place, each in enumerate(made):
@@ -171,14 +185,31 @@ class Select(nn.Module):
 class Branches(nn.Module):
     """The network. `forward` gives the body's (B, T, H); `head` turns it into loss and prediction."""
 
-    takes_names: ClassVar[bool] = True  # it is made with the names of the features
+    takes_names: ClassVar[bool] = True  # it is made with the names of the features, and how many values places have
 
     def __init__(
-        self, config: Config, features: int, levels: tuple[int, ...], targets: Targets, names: Sequence[str] = ()
+        self,
+        config: Config,
+        features: int,
+        levels: tuple[int, ...],
+        targets: Targets,
+        names: Sequence[str] = (),
+        places: Mapping[str, int] = NONE,
     ) -> None:
-        """features: F and channels of a known target; levels: number of known values of each static column."""
+        """Make it.
+
+        Args:
+            features: F and channels of a known target.
+            levels: number of known values of each static column.
+            names: of the features; (): unknown, then no branch may name any, and there are no entities.
+            places: number of known values of each feature place(column).
+        """
         super().__init__()
         static_width = config.embed * len(levels)
+        self.entities = None
+        if config.entities:
+            self.entities = Entities(config.entities, config.entity_size, names, places, features)
+            names, features = self.entities.names, self.entities.width
         groups = columns_of(config.branches, names, features)
         self.embed = Embed(levels, config.embed) if static_width else None
         self.clock = Clock(config.time) if config.time else None
@@ -193,6 +224,8 @@ class Branches(nn.Module):
         time = None if self.clock is None else self.clock(x)  # (B, T)
         embedded = None if self.embed is None else self.embed(static)  # (B, S * embed)
         covariates = Covariates(static=embedded, time=time)
+        if self.entities is not None:
+            x = self.entities(x)
         pairs = zip(self.groups, self.branches, strict=True)
         hidden = torch.cat([branch(group(x), mask, covariates) for group, branch in pairs], dim=-1)
         if embedded is not None:

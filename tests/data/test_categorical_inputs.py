@@ -68,6 +68,7 @@ def test_the_parameters_of_the_family_that_is_added_are_in_the_key(tmp_path: Pat
     place = FeaturesConfig(families=("raw",), tables={"categories": {"most": 1}})
     stores = [featurize.obtain(found.train, each, found.levels) for each in (FeaturesConfig(families=("raw",)), place)]
     assert [store.names for store in stores] == [("power", "road=gravel", "road=tar"), ("power", "place(road)")]
+    assert [store.places for store in stores] == [{}, {"place(road)": 2}]
     assert stores[0].facts != stores[1].facts  # a cell's key hashes these
 
 

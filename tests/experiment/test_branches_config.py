@@ -5,10 +5,13 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import tiny
 import tomli_w
 from refusals import said
+from safetensors import safe_open
 
 from foldline.experiment.config import from_tables, load
 
@@ -40,3 +43,23 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     tiny.install(home, tiny.write(tmp_path / "rides", tiny.frames()))
     assert message in said(capsys, "train", "rides", "--dry-run", MODEL.format(branches=branches))
+
+
+@pytest.mark.parametrize("most", [100, 1], ids=["one-hots", "place"])
+def test_entities_are_read_from_either_form_of_features_and_infer_alike(most: int, home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    roads = pl.Series("road", ["tar", "mud", None])
+    for stem in ("train", "test"):
+        tables[stem] = tables[stem].with_columns(roads.gather(np.arange(tables[stem].height) % len(roads)))
+    path = tiny.install(home, tiny.write(tmp_path / "rides", tables))
+    path.write_text(path.read_text().replace('"coasting"]', '"coasting", "road"]\ncategorical = ["road"]'))
+    branches = '[{inputs = ["road*"], blocks = [{kind = "conv"}]}, {}]'
+    model = f'model=[{{name = "branches", width = 4, entities = ["road", "bike"], branches = {branches}}}]'
+    tiny.run("train", "rides", model, f"features.categories.most={most}", "train.augment.mixup=0.5")
+    before = tiny.submission(home)
+    tiny.run("infer", "rides")
+    assert before in [file.read_bytes() for file in (home / "submissions").glob("rides-*.csv")]
+    (weights,) = list(home.glob("runs/cells/*/weights.safetensors"))[:1]
+    with safe_open(weights, "pt") as stored:
+        own = [stored.get_tensor(name) for name in stored.keys() if name.endswith(".own")]  # noqa: SIM118  (no mapping)
+    assert [each.shape for each in own] == [(2, 2), (2, 2)] and all(each.any() for each in own)

@@ -19,7 +19,13 @@ TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].sp
 FEATURES, LEVELS = 5, (3, 3)
 WINDOWS = {"TCN": 125, "WaveNet": 128, "gated convolutions": 25}  # steps up to an answer's own
 CENTRED = {"InceptionTime": (114, 120), "ResNet": (18, 21)}  # steps back and ahead
-BOTH_WAYS = ("Transformer encoder", "Conformer", "Squeezeformer", "GNMT")  # an encoder reads the whole series first
+BOTH_WAYS = (
+    "Transformer encoder",
+    "Conformer",
+    "Squeezeformer",
+    "PatchTST",
+    "GNMT",
+)  # an encoder reads the whole series first
 
 
 def config_of(table: dict[str, Any]) -> Any:

@@ -29,6 +29,11 @@ FORMS: dict[str, tuple[str, dict[str, Any], Targets]] = {
     "seq2seq": ("seq2seq", {"align": 4, "head": {"kind": "softmax"}}, CLASSES),
     "deepar": ("deepar", {}, NUMBERS),
     "esrnn": ("esrnn", {"head": {"kind": "softmax"}}, CLASSES),
+    "patchtst": (
+        "patchtst",
+        {"heads": 2, "patch": 4, "stride": 2, "dropout": 0.0, "head": {"kind": "softmax"}},
+        CLASSES,
+    ),
     "tft": ("tft", {"head": {"kind": "softmax"}, "dropout": 0.0}, CLASSES),
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -166,7 +166,8 @@ def test_a_node_killed_midway_changes_no_bit(
 ) -> None:
     """The last test of the file: the cluster has one node from then on."""
     ray_faults.instead(monkeypatch, ray_faults.kills_its_node)
-    tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray")
+    with ray_faults.room_on_the_doomed_node_only(here):
+        tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray")
     assert ray_faults.happened(here) == {"node"}
     assert "its node was lost; it goes on elsewhere, from its last checkpoint" in capsys.readouterr().out
     same(here, whole)

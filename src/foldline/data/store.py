@@ -76,6 +76,7 @@ class Store:
     observed: int
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
+    places: dict[str, int] = field(default_factory=dict)  # number of known values of each feature place(column)
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
@@ -270,6 +271,7 @@ def of_arrays(path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -
         auxiliary_y=arrays.get("auxiliary"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
+        places=meta.get("places", {}),  # a store without such features says nothing
         of_static=tuple(meta["of_static"]),
         missing=meta.get("missing", False),  # a store of complete tables says nothing
         facts=meta.get("facts", {}),

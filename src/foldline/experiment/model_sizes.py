@@ -19,10 +19,12 @@ LIST = 1000, "no model has that many parts"
 RATE = 10, "one step of that size leaves every sensible weight"
 OTHER = 1_000_000_000, "no setting of a model is of that size"
 LARGEST: dict[str, tuple[float, str]] = {  # key of a model, block or head -> its largest value, and why
-    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets"), WIDTH),
+    **dict.fromkeys(("width", "channels", "align", "embed", "waves", "buckets", "entity_size"), WIDTH),
     **dict.fromkeys(("recurrent", "ffn", "stacks", "bottleneck"), DEPTH),
     **dict.fromkeys(("kernel", "kernels", "kernel_size", "context", "window", "dilations", "season"), WINDOW),
     **dict.fromkeys(("steps", "differences"), WINDOW),
+    **dict.fromkeys(("patch", "stride"), WINDOW),
+    "per_channel": WIDTH,
     "layers": DEPTH,
     "heads": (1024, "a head of attention needs some of the width for itself"),
     "paths": (100_000, "that many paths don't fit into memory, and more than 1,000 change no digit"),
@@ -37,6 +39,7 @@ OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that 
     ("tcn", "levels"): DILATED,
     ("se-resnet", "units"): DEPTH,
     ("rocket", "kernels"): KERNELS,
+    ("catboost", "depth"): (16, "CatBoost allows no more"),
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
 

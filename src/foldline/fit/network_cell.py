@@ -5,7 +5,7 @@ Nothing here looks at the held-out fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
 from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
-from foldline.models.ops import covariates
+from foldline.models.ops import covariates, entities
 
 PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
@@ -303,7 +303,9 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
     """
-    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data), data.names)
+    targets = with_known_start(scaler.targets, data)
+    network = build(name, params, data.channels, data.levels, targets, data.names, data.places)
+    entities.set_scales(network, scaler.center.tolist(), scaler.scale.tolist())
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:
@@ -318,6 +320,7 @@ def build(
     levels: tuple[int, ...],
     targets: Targets,
     names: Sequence[str] = (),
+    places: Mapping[str, int] | None = None,
 ) -> nn.Module:
     """Build a network by its name in the registry and its table.
 
@@ -325,12 +328,13 @@ def build(
         features: of its input.
         levels: of static columns.
         names: of the features, for networks that tell them apart.
+        places: number of known values of each feature that is the place of one among them (Store.places).
 
     Raises:
         UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
     """
     part = models.MODELS[name]
-    more = {"names": names} if getattr(part.make, "takes_names", False) else {}
+    more = {"names": names, "places": places or {}} if getattr(part.make, "takes_names", False) else {}
     try:
         network: nn.Module = part.make(part.config(**params), features, levels, targets, **more)
     except ValueError as error:

@@ -30,7 +30,13 @@ def check(label: str, name: str, params: dict[str, Any], data: Store, targets: T
     """
     with torch.device("meta"):  # shapes only
         network = network_cell.build(
-            name, params, data.channels, data.levels, network_cell.with_known_start(targets, data), data.names
+            name,
+            params,
+            data.channels,
+            data.levels,
+            network_cell.with_known_start(targets, data),
+            data.names,
+            data.places,
         )
     size = sum(int(weight.nbytes) for weight in network.state_dict().values())
     there = memory(device)

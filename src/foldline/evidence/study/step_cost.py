@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -49,6 +49,7 @@ class MeasuredModel:
 
     model: ModelConfig
     names: tuple[str, ...]  # of the features
+    places: dict[str, int] = field(default_factory=dict)  # number of known values of those that are places
     channels: int  # of the network's input: features, and known target
     levels: tuple[int, ...]
     targets: Targets
@@ -57,7 +58,14 @@ class MeasuredModel:
     def of(cls, model: ModelConfig, store: Store) -> MeasuredModel:
         """Take what the measuring process needs of a store."""
         targets = width_search.targets_of(store)
-        return cls(model=model, names=store.names, channels=store.channels, levels=store.levels, targets=targets)
+        return cls(
+            model=model,
+            names=store.names,
+            places=store.places,
+            channels=store.channels,
+            levels=store.levels,
+            targets=targets,
+        )
 
 
 def measured(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost]:
@@ -76,7 +84,7 @@ def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost
     device = torch.device(config.device_used)
     use_settings(config, device)
     name, params = shape.model.name, shape.model.params
-    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets, shape.names)
+    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets, shape.names, shape.places)
     covariates.set_clocks(network, shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
     taken = _resident_bytes()  # before the optimiser's moments are allocated: a step needs them
     state = State(network, config, device)

@@ -38,7 +38,7 @@ def parameters(model: ModelConfig, store: Store) -> int:
     """
     with torch.random.fork_rng(devices=[]):  # initialisation draws numbers: leave the global state as it was
         network = network_cell.build(
-            model.name, model.params, store.channels, store.levels, targets_of(store), store.names
+            model.name, model.params, store.channels, store.levels, targets_of(store), store.names, store.places
         )
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
