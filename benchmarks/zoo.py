@@ -59,6 +59,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
+    "blocks/unet": "test_unet.py::test_skips_carry_single_steps_that_the_way_through_the_middle_lost",
     "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
     "systems/branches": "test_branches.py::test_no_gradient_leads_from_one_branch_to_anothers_inputs_or_weights",
     "systems/deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
