@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -24,7 +23,6 @@ from test_kill import Run
 from benchmarks.fault_injection import ray_faults
 from foldline.cli.main import main
 from foldline.core import artefacts, files
-from foldline.evidence.tuning import workers
 from foldline.run import turns
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import nodes, parcels, session
@@ -172,21 +170,11 @@ def test_four_workers_of_a_search_on_two_nodes(
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    homes = shared_studies.two_homes(home, tmp_path)
-    run_search = workers.run_search
-
-    def when_both_are_there(*given: Any) -> None:  # the first one, whose imports are done, might run all trials
-        until = time.monotonic() + 300.0
-        while not all((each / "runs" / "search" / "latest").exists() for each in homes):
-            assert time.monotonic() < until, "the other node has not begun"
-            time.sleep(0.01)
-        run_search(*given)
-
     def command(words: list[str], home: Path) -> tuple[int, str]:
-        with files.at_home_everywhere(home), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("foldline.evidence.tuning.workers.run_search", when_both_are_there)
+        with files.at_home_everywhere(home):
             return main(words), ray.get_runtime_context().get_node_id()
 
+    homes = shared_studies.two_homes(home, tmp_path)
     ids = [node["NodeID"] for node in ray.nodes()]
     with storage(kind, tmp_path) as where:
         words = shared_studies.words(where, 1, "tune.workers=2", "--quiet")
