@@ -43,7 +43,7 @@ def spline(knots: Tensor, at: Tensor) -> Tensor:
 @cache
 def _basis(count: int) -> np.ndarray:
     """Return each segment's polynomial, from its left knot on, for each knot that alone is 1: (n - 1, 4, n)."""
-    from scipy.interpolate import CubicSpline  # here: most commands bend no curve, and it takes 0.5 s
+    from scipy.interpolate import CubicSpline
 
     found = CubicSpline(np.arange(count), np.eye(count), bc_type="natural").c
     return np.ascontiguousarray(found.transpose(1, 0, 2).astype(np.float32))
