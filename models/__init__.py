@@ -19,6 +19,8 @@ from foldline.models.ops import attention, initialisation, pooling
 from foldline.models.systems import (
     autoregressive_wavenet,
     branches,
+    catboost,
+    catboost_config,
     deepar,
     esrnn,
     first_place,
@@ -38,6 +40,7 @@ from foldline.models.systems import (
 
 MODELS: dict[str, Part] = {
     "branches": Part(branches.Config, branches.Branches),
+    "catboost": Part(catboost_config.Config, catboost.CatBoost),
     "deepar": Part(deepar.Config, deepar.DeepAR),
     "esrnn": Part(esrnn.Config, esrnn.ESRNN),
     "first_place": Part(first_place.Config, first_place.FirstPlace),

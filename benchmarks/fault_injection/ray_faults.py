@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,40 @@ def kills_its_worker(job: Job, shared: worker.Shared, *sent: Any) -> worker.Ende
         second_step(patch, at("pre-training" if job.cell.pretraining_store else "training"))
         before(patch, cell_training, "write_predictions", at("predicting"))
         return worker.run_cell(job, shared, *sent)
+
+
+class Holder:
+    """An actor that takes the room of a node."""
+
+
+@contextmanager
+def room_on_the_doomed_node_only(home: Path) -> Iterator[None]:
+    """Let cells run on no other node inside the block until that one is killed: Ray alone may leave it without any."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    others = [node for node in ray.nodes() if node["Alive"] and DOOMED not in node["Resources"]]
+    strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in others]
+    holders = [
+        ray.remote(Holder).options(num_cpus=node["Resources"]["CPU"], scheduling_strategy=there).remote()
+        for node, there in zip(others, strategies, strict=True)
+    ]
+    ray.get([holder.__ray_ready__.remote() for holder in holders])
+    over = threading.Event()
+
+    def wait_and_release() -> None:
+        while "node" not in happened(home) and not over.wait(0.05):
+            pass
+        for holder in holders:
+            ray.kill(holder)
+
+    thread = threading.Thread(target=wait_and_release)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def kills_its_node(job: Job, shared: worker.Shared, *sent: Any) -> worker.Ended:

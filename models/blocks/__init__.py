@@ -23,6 +23,7 @@ from foldline.models.blocks import (
     tcn,
     time2vec,
     transformer,
+    unet,
     wavenet,
 )
 from foldline.models.contract import Block, Part
@@ -48,6 +49,7 @@ BLOCKS: dict[str, Part] = {
     "tcn": Part(tcn.Config, tcn.TCN),
     "time2vec": Part(time2vec.Config, time2vec.Time2Vec),
     "transformer": Part(transformer.Config, transformer.Transformer),
+    "unet": Part(unet.Config, unet.UNet),
     "wavenet": Part(wavenet.Config, wavenet.WaveNet),
 }
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,26 @@ def test_two_processes_have_the_loss_of_one(by_two: tuple[Path, dict[str, bytes]
 def test_a_killed_process_ends_all_with_one_error_and_the_same_command_goes_on(
     by_two: tuple[Path, dict[str, bytes], bytes], rides: Path, home: Path
 ) -> None:
-    process = started(home)
-    cells = home / "runs" / "cells"
-    until = time.monotonic() + 240
-    while not list(cells.glob("*/checkpoint.safetensors")) and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    (follower,) = [child for child in psutil.Process(process.pid).children() if child.environ().get("RANK") == "1"]
-    follower.send_signal(signal.SIGKILL)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 2 and err.count("\n") == 1
-    assert err.startswith("error: Process 1 of those that train together ended with exit code -9")
+    for rank in ("0", "1"):  # the first one, which stores; then one that follows it
+        process, before = started(home), checkpoints(home)
+        until = time.monotonic() + 240
+        while checkpoints(home) <= before and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        (doomed,) = [each for each in psutil.Process(process.pid).children() if each.environ().get("RANK") == rank]
+        doomed.send_signal(signal.SIGKILL)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 2 and err.count("\n") == 1
+        assert err.startswith(f"error: Process {rank} of those that train together ended with exit code -9")
     again = started(home)
     out, err = again.communicate(timeout=300)
     assert again.returncode == 0 and "goes on after" in out, err
     assert (weights_of(home), tiny.submission(home)) == by_two[1:]
+
+
+def checkpoints(home: Path) -> set[tuple[str, int]]:
+    """The cells that have a checkpoint, and when it was written (ns)."""
+    found = set()
+    for path in (home / "runs" / "cells").glob("*/checkpoint.safetensors"):
+        with suppress(FileNotFoundError):  # the cell is done meanwhile
+            found.add((path.parent.name, path.stat().st_mtime_ns))
+    return found

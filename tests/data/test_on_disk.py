@@ -68,6 +68,30 @@ def test_parts_are_gathered_in_order_and_keep_their_types(
     assert all(len(part) for part in parts)
 
 
+def test_numbers_that_come_in_parts_are_written_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "LARGE", 20)
+    gathered = on_disk.Gathered()
+    for first in range(0, 40, 4):
+        gathered.add(pl.Series("x", range(first, first + 4), dtype=pl.Float64))
+    (column,) = gathered.parts()
+    assert column.to_list() == list(range(40)) and column.name == "x" and column.n_chunks() == 1
+    assert not list((home / "runs").iterdir())
+    for same in (column, column.cast(pl.Float64), column.alias("y")):
+        assert np.shares_memory(on_disk.kept(same).to_numpy(), column.to_numpy())
+    for other in (column[:-1], column[1:], column + 1):
+        kept = on_disk.kept(other)
+        assert kept.to_list() == other.to_list() and not np.shares_memory(kept.to_numpy(), column.to_numpy())
+
+
+def test_a_missing_number_among_large_parts_stays_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "LARGE", 20)
+    gathered = on_disk.Gathered()
+    parts: list[list[float | None]] = [[1.0] * 4, [2.0, None, 4.0, 5.0], [6.0] * 4]
+    for part in parts:
+        gathered.add(pl.Series("x", part, dtype=pl.Float64))
+    assert pl.concat(gathered.parts()).to_list() == [value for part in parts for value in part]
+
+
 def test_no_rows_are_one_empty_part(home: Path) -> None:
     gathered = on_disk.Gathered()
     for _ in range(2):

@@ -1,5 +1,8 @@
 """A search on two machines that share PostgreSQL or a journal: two homes, each with runs, cells and leases of its own.
 
+Here machines are processes, and something goes wrong;
+tests/run/test_on_ray_cluster.py has four workers on two Ray nodes.
+
 ./run.sh test --slow tests/evidence/test_tuning_nodes.py
 """
 
@@ -18,9 +21,8 @@ from typing import Any
 import optuna
 import pytest
 import searches
-from optuna.storages import RDBStorage
+import shared_studies
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.pool import NullPool
 
 from benchmarks.fault_injection import children
 from benchmarks.fault_injection.children import Child
@@ -31,9 +33,7 @@ from foldline.evidence.tuning.trial_queue import TrialQueue
 postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-TRIALS = 12
 AWAY_S = 30.0  # of waiting, which costs no processor time: the storage is asked for several times meanwhile
-LOST_S = 2.0  # a killed worker's trial is taken up on the other machine after that
 NEVER_S = 1e6
 PATIENCE_S = 300.0  # longest wait for something that must happen
 Tell = Callable[..., Any]  # Optuna's
@@ -59,16 +59,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def homes(rides: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The homes of two machines."""
-    searches.install(home)
-    other = tmp_path / "other"
-    shutil.copytree(home, other)
-    return home, other
-
-
-def words(storage: str, seed: int, *more: str) -> list[str]:
-    """The command of every machine; seed: makes it a study of its own."""
-    shared = [f"tune.storage={storage}", f"tune.trials={TRIALS}", f"tune.lost_s={LOST_S}", "tune.check_seeds=[0]"]
-    return [*searches.TUNE, f"folds.seed={seed}", *shared, *more]
+    return shared_studies.two_homes(home, tmp_path)
 
 
 def start(home: Path, command: list[str], stack: ExitStack) -> Child:
@@ -81,16 +72,6 @@ def ended_well(nodes: list[Child]) -> None:
         assert ended.code == 0, ended.out + ended.err
 
 
-def study(storage: str, home: Path) -> optuna.Study:
-    """The study that a machine's search has used, read afresh, with no connection that stays open."""
-    folder = (home / "runs" / "search" / "latest").resolve()
-    name = f"search-{folder.name}"
-    if "://" not in storage:
-        return optuna_storage.open_study(storage, folder, name)
-    database = RDBStorage(f"{storage}&client_encoding=utf8", engine_kwargs={"poolclass": NullPool})
-    return optuna.load_study(study_name=name, storage=database)
-
-
 def until(what: str, holds: Callable[[], bool], nodes: list[Child]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
@@ -99,55 +80,29 @@ def until(what: str, holds: Callable[[], bool], nodes: list[Child]) -> None:
         time.sleep(0.05)
 
 
-def assert_whole(storage: str, homes: tuple[Path, ...]) -> list[FrozenTrial]:
-    """As many trials as were asked for, none lost, none counted twice, none stuck, and all machines say the same."""
-    trials = study(storage, homes[0]).trials
-    states = Counter(trial.state for trial in trials)
-    assert states[TrialState.COMPLETE] == TRIALS and not states[TrialState.RUNNING], states
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    best = min(complete, key=lambda trial: (trial.value, trial.number))
-    for home in homes:
-        found = searches.found(home)
-        assert {trial["number"]: trial["score"] for trial in found["trials"]} == {t.number: t.value for t in complete}
-        assert found["best"] == best.number
-    again = Counter(trial.user_attrs["again"] for trial in complete if "again" in trial.user_attrs)
-    assert all(count == 1 for count in again.values()), "a dead worker's trial counts twice"
-    return trials
-
-
 def numbers(trials: list[FrozenTrial], state: TrialState) -> set[int]:
     return {trial.number for trial in trials if trial.state == state}
 
 
-def test_four_workers_on_two_machines(storage: str, homes: tuple[Path, Path]) -> None:
-    command = words(storage, 1, "tune.workers=2")
-    with ExitStack() as stack:
-        nodes = [start(home, command, stack) for home in homes]
-        ended_well(nodes)
-    trials = assert_whole(storage, homes)
-    machines = Counter(trial.user_attrs["lease"] for trial in trials if trial.state == TrialState.COMPLETE)
-    assert len(machines) == 2, "one machine did it all"
-
-
 def test_a_storage_that_goes_away_for_a_while(server: Any, homes: tuple[Path, Path]) -> None:
-    command = words(server.url, 2, "tune.workers=2")
+    command = shared_studies.words(server.url, 2, "tune.workers=2")
     with ExitStack() as stack:
         nodes = [start(home, command, stack) for home in homes]
         until("a study", lambda: all((home / "runs" / "search" / "latest").exists() for home in homes), nodes)
-        watched = study(server.url, homes[0])
+        watched = shared_studies.study(server.url, homes[0])
         until("a trial", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 1, nodes)
         server.stop()
         time.sleep(AWAY_S)
         server.start()
-        assert len(watched.get_trials(states=[TrialState.COMPLETE])) < TRIALS, "it went away too late"
+        assert len(watched.get_trials(states=[TrialState.COMPLETE])) < shared_studies.TRIALS, "it went away too late"
         ended_well(nodes)
-    assert_whole(server.url, homes)
+    shared_studies.assert_whole(server.url, homes)
 
 
 def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: Path, tmp_path: Path) -> None:
     """Each on a machine of its own, of which nothing is left; one more machine takes up what they had begun."""
     searches.install(home)
-    command = words(storage, 3, "tune.workers=1")
+    command = shared_studies.words(storage, 3, "tune.workers=1")
     with ExitStack() as stack:
         doomed = {}
         for stage in STAGES:
@@ -158,11 +113,11 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
         for stage, child in doomed.items():
             ended = child.ended(PATIENCE_S)
             assert ended.code == -signal.SIGKILL, (stage, ended)
-        killed = study(storage, tmp_path / STAGES[0]).trials
+        killed = shared_studies.study(storage, tmp_path / STAGES[0]).trials
         states = Counter(trial.state for trial in killed)  # one had begun none, and one had ended its own
         assert (states[TrialState.RUNNING], states[TrialState.COMPLETE]) == (len(STAGES) - 2, 1)
         ended_well([start(home, command, stack)])
-    trials = assert_whole(storage, (home,))
+    trials = shared_studies.assert_whole(storage, (home,))
     lost = numbers(killed, TrialState.RUNNING)
     double = numbers(killed, TrialState.FAIL)  # values of two machines that began at once: one has asked again
     assert numbers(trials, TrialState.FAIL) == lost | double

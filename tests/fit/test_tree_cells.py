@@ -109,3 +109,13 @@ def test_a_bag_without_rows_is_refused_by_the_name_of_its_key() -> None:
         boosting_checks.check("trees", params, np.ones((99, 1)), ("speed",), "outside fold 0", "xgboost")
     with pytest.raises(UserError, match="XGBoost keeps targets in float32"):
         boosting_checks.check("trees", params, np.full((999, 1), 1e39), ("speed",), "outside fold 0", "xgboost")
+
+
+def test_catboost_on_a_gpu_watches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(boosting_checks, "_require", lambda name, what: None)
+    boosting_checks.check_library("trees", "catboost", {"device": "cuda"})
+    with pytest.raises(UserError, match="CatBoost scores no metric of ours on a GPU"):
+        boosting_checks.check_library("trees", "catboost", {"device": "cuda"}, watched=True)

@@ -12,9 +12,12 @@ import pytest
 from foldline import models
 from foldline.models.ops.boosting import BoostedTrees
 
-SMALL: dict[str, dict[str, Any]] = {"xgboost": {"max_depth": 3, "min_child_weight": 0.0}}
+SMALL: dict[str, dict[str, Any]] = {"catboost": {"depth": 3}, "xgboost": {"max_depth": 3, "min_child_weight": 0.0}}
 EXTRAS = tuple(SMALL)
-ROUNDS: dict[str, Callable[[Any], int]] = {"xgboost": lambda booster: booster.num_boosted_rounds()}
+ROUNDS: dict[str, Callable[[Any], int]] = {  # how many trees a booster has, of each class
+    "catboost": lambda booster: booster.tree_count_,
+    "xgboost": lambda booster: booster.num_boosted_rounds(),
+}
 
 
 def each(names: Sequence[str] = EXTRAS) -> pytest.MarkDecorator:

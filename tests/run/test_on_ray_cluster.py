@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster of two nodes in this process: the same bytes, whatever is killed meanwhile.
+"""Cells and searches on a Ray cluster of two nodes in this process: the same bytes, whatever is killed meanwhile.
 
 ./run.sh test --slow tests/run/test_on_ray_cluster.py
 """
@@ -9,11 +9,12 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import shared_studies
 import tiny
 from lab import EVERYTHING_WORDS
 from test_cells import weights_of
@@ -21,6 +22,8 @@ from test_kill import Run
 
 from benchmarks.fault_injection import ray_faults
 from foldline.cli.main import main
+from foldline.core import artefacts, files
+from foldline.run import turns
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import nodes, parcels, session
 
@@ -33,6 +36,43 @@ PRETRAINED = [
     "train.checkpoint_s=0",
     "model.0.pretrain={source = 'more', train = {epochs = 2}}",
 ]
+EVIDENCE = {  # verb -> a file for it
+    "ablate": """
+base = "rides.toml"
+[ablate]
+seeds = [0]
+bootstrap = 100
+[[variant]]
+name = "no convolution"
+drop = ["block.conv"]
+""",
+    "study": """
+base = "rides.toml"
+[study]
+parameters = 900
+tolerance = 0.2
+seeds = [0]
+bootstrap = 100
+[[system]]
+name = "LSTM"
+multiple = 2
+model = {name = "hybrid", blocks = [{kind = "lstm"}]}
+[[system]]
+name = "convolution"
+model = {name = "hybrid", blocks = [{kind = "conv", kernel = 3}]}
+""",
+    "tune": """
+base = "rides.toml"
+[tune]
+trials = 3
+workers = 1  # of more each joins the cluster, and Ray starts processes of its own for each, which import all
+pruner = "none"
+check_seeds = [0]
+[space]
+"train.lr" = {low = 1e-3, high = 1e-1, log = true}
+""",
+}
+TIMES = ("time.epoch_s", "step", "growth", "folder", "command")  # in the results: measured, or of a home
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +133,74 @@ def test_training_and_infer_leave_the_bytes_that_they_leave_serially(
     tiny.run("infer", "rides", "data.source=new", "--quiet", "executor.kind=serial")
     assert tiny.submission(here) == predicted
     assert capfd.readouterr().err.count("error") == 0
+
+
+def without_times(value: Any) -> Any:
+    """What was found, but for what no two runs share."""
+    if isinstance(value, dict):
+        return {name: without_times(each) for name, each in value.items() if name not in TIMES}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("verb", "made"), [("ablate", "ablation"), ("study", "study"), ("tune", "study")])
+def test_evidence_is_what_it_is_serially(
+    verb: str, made: str, cluster: Any, rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for kind in ("serial", "ray"):
+        monkeypatch.setenv("FOLDLINE_HOME", str(home / kind))
+        tiny.install(home / kind, rides)
+        tiny.configure(home / kind, "evidence", EVIDENCE[verb])
+        tiny.run(verb, "evidence", "--quiet", f"executor.kind={kind}", "executor.cpus=0.5")
+        result = artefacts.read_json(home / kind / "runs" / "evidence" / "latest" / f"{made}.json")
+        found[kind] = without_times(result), weights_of(home / kind)
+        monkeypatch.setattr(turns, "take_turns", never)  # from now on, in this process
+    assert found["ray"] == found["serial"] and len(found["ray"][1]) > 4
+
+
+def never(*_: object) -> None:
+    raise AssertionError("the process of the command has trained a cell")
+
+
+@pytest.mark.parametrize("kind", ["journal", "postgresql"])
+def test_four_workers_of_a_search_on_two_nodes(
+    kind: str, cluster: Any, rides: Path, home: Path, tmp_path: Path
+) -> None:
+    """Each node runs the same command, in a home of its own: what they share is the storage of the study."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def command(words: list[str], home: Path) -> tuple[int, str]:
+        with files.at_home_everywhere(home):
+            return main(words), ray.get_runtime_context().get_node_id()
+
+    homes = shared_studies.two_homes(home, tmp_path)
+    ids = [node["NodeID"] for node in ray.nodes()]
+    with storage(kind, tmp_path) as where:
+        words = shared_studies.words(where, 1, "tune.workers=2", "--quiet")
+        task = ray.remote(command)
+        given = [
+            task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(words, home)
+            for home, place in zip(
+                homes, [NodeAffinitySchedulingStrategy(each, soft=False) for each in ids], strict=True
+            )
+        ]
+        assert ray.get(given) == [(0, each) for each in ids]
+        trials = shared_studies.assert_whole(where, homes)
+    assert len({trial.user_attrs["lease"] for trial in trials if trial.value is not None}) == 2, "one node did it all"
+
+
+@contextmanager
+def storage(kind: str, folder: Path) -> Iterator[str]:
+    """A storage that both nodes reach."""
+    if kind == "journal":
+        yield str(folder / "shared" / "study.journal")
+        return
+    postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
+    if postgres.programs() is None:
+        pytest.skip("no PostgreSQL: apt install postgresql")
+    with postgres.running() as server:
+        yield server.url
 
 
 def test_nodes_that_share_no_folder_get_what_cells_read_and_send_what_they_leave(
@@ -166,7 +274,8 @@ def test_a_node_killed_midway_changes_no_bit(
 ) -> None:
     """The last test of the file: the cluster has one node from then on."""
     ray_faults.instead(monkeypatch, ray_faults.kills_its_node)
-    tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray")
+    with ray_faults.room_on_the_doomed_node_only(here):
+        tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray")
     assert ray_faults.happened(here) == {"node"}
     assert "its node was lost; it goes on elsewhere, from its last checkpoint" in capsys.readouterr().out
     same(here, whole)

@@ -22,7 +22,7 @@ from foldline.run import ledger
 
 LIBRARIES = (
     *("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba"),
-    *("kaggle", "ray", "xgboost"),  # extras
+    *("kaggle", "ray", "xgboost", "catboost"),  # extras
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from foldline.core.distinct import distinct
 from foldline.data.roles import DataConfig
 
 SAMPLE = 1 << 20  # rows that are looked at, at most
@@ -108,7 +109,7 @@ def _sample(count: int) -> np.ndarray:
     """
     if count <= SAMPLE:
         return np.arange(count)
-    return np.unique((np.arange(SAMPLE) * GOLDEN % 1.0 * count).astype(np.int64))
+    return distinct((np.arange(SAMPLE) * GOLDEN % 1.0 * count).astype(np.int64))
 
 
 def _is_better_from_start(times: np.ndarray, lengths: np.ndarray, inner: np.ndarray) -> bool:

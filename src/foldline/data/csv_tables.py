@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,25 @@ class _Reader:
             UserError: the file is broken, or does not hold these types.
         """
         rows, columns, head = RowLengths(self.path, self.fields), [Gathered() for _ in self.places], b""
-        with guarded(self.path, rule="is no readable CSV", way_out=MEND), opened(self.path) as stream:
+
+        def take(block: bytes, frame: pl.DataFrame) -> None:
+            rows.add(block, frame.height)
+            for column, part, is_name in zip(columns, frame, self.is_name, strict=True):
+                column.add(identity.normal(part) if is_name else part)
+
+        guard = guarded(self.path, rule="is no readable CSV", way_out=MEND)
+        with guard, opened(self.path) as stream, ThreadPoolExecutor(1) as pool:
+            taken: Future[None] | None = None
             for block in row_lengths.blocks(stream):
-                frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
+                try:
+                    frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
+                finally:  # a block is checked while the next one is read; what is wrong with it is said first
+                    if taken is not None:
+                        taken.result()
                 head = head or row_lengths.head_of(block)
-                rows.add(block, frame.height)
-                for column, part, is_name in zip(columns, frame, self.is_name, strict=True):
-                    column.add(identity.normal(part) if is_name else part)
+                taken = pool.submit(take, block, frame)
+            if taken is not None:
+                taken.result()
             rows.finish()
         return [identity.together(column.parts()) for column in columns]
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 import polars as pl
@@ -29,12 +30,16 @@ LARGE = 1 << 21  # bytes from which a column is kept on disk
 LONGEST = 1 << 25  # bytes of a column that comes in parts: more are never in memory
 SHARE = 16  # a part in memory is this share of what is on disk, so that parts are few
 ROWS = 1 << 20  # whose values are compared at once
+NUMBERS = {pl.Float64: np.float64, pl.Int64: np.int64}  # columns that are written as they lie in memory
 # Older versions of polars have no such argument; they cut nothing.
 CUTS = "record_batch_size" in inspect.signature(pl.DataFrame.write_ipc).parameters
+_written: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()  # address -> what is mapped there
 
 
 def kept(column: pl.Series) -> pl.Series:
-    """Return a column in one piece, on disk where it is large."""
+    """Return a column in one piece, on disk where it is large; as it is where it has been written there before."""
+    if _is_written(column):
+        return column
     return _mapped(column.to_frame()).to_series() if size_of(column) > LARGE else column.rechunk()
 
 
@@ -140,11 +145,58 @@ def _map(path: str) -> pl.DataFrame:
         return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))  # several batches would be copied into memory
 
 
+class _Written:
+    """Numbers, none of them missing, that are written one below the other into a file without a name."""
+
+    def __init__(self, like: pl.Series) -> None:
+        self._name, self._dtype, self._bytes = like.name, like.dtype, 0
+        self._handle, path = _named()
+        Path(path).unlink()
+
+    def takes(self, part: pl.Series) -> bool:
+        """Whether a part can be written below the others."""
+        return part.dtype == self._dtype and not part.null_count()
+
+    def add(self, part: pl.Series) -> None:
+        """Write a part."""
+        for piece in part.get_chunks():
+            data = piece.to_numpy().data
+            files.write_at(self._handle, data, self._bytes)
+            self._bytes += data.nbytes
+
+    def series(self) -> pl.Series:
+        """Map all of them into memory; nothing can be added then."""
+        values = np.frombuffer(mmap.mmap(self._handle, self._bytes, access=mmap.ACCESS_READ), NUMBERS[self._dtype])
+        os.close(self._handle)
+        if importlib.util.find_spec("pyarrow") is None:
+            return pl.Series(self._name, values)
+        import pyarrow
+
+        kind, buffers = pyarrow.from_numpy_dtype(values.dtype), [None, pyarrow.py_buffer(values)]
+        _written[_address(values)] = values
+        column = pl.from_arrow(pyarrow.Array.from_buffers(kind, len(values), buffers))
+        return cast(pl.Series, column).alias(self._name)
+
+
+def _is_written(column: pl.Series) -> bool:
+    """Whether a column is, from its first to its last value, what a `_Written` has mapped."""
+    if column.dtype not in NUMBERS or column.n_chunks() > 1 or column.null_count() or not len(column):
+        return False
+    values = column.to_numpy()
+    found = _written.get(_address(values))
+    return found is not None and found.nbytes == values.nbytes
+
+
+def _address(values: np.ndarray) -> int:
+    return int(values.__array_interface__["data"][0])
+
+
 class Gathered:
     """A column whose values come in parts, one below the other."""
 
     def __init__(self) -> None:
         self._done: list[pl.Series] = []
+        self._written: _Written | None = None
         self._waiting: list[pl.Series] = []
         self._bytes = self._total = 0
 
@@ -158,12 +210,25 @@ class Gathered:
     def parts(self) -> list[pl.Series]:
         """Return the values in as few parts as their types allow; no empty ones, unless all are."""
         self._keep()
+        self._finish()
         filled = [part for part in self._done if len(part)]
         return filled or self._done[:1]
 
     def _keep(self) -> None:
-        self._done += [kept(part) for part in joined(self._waiting)]
+        for part in joined(self._waiting):
+            if self._written is None or not self._written.takes(part):
+                self._finish()
+                if size_of(part) <= LARGE or part.dtype not in NUMBERS or part.null_count() or not len(part):
+                    self._done.append(kept(part))
+                    continue
+                self._written = _Written(part)
+            self._written.add(part)
         self._waiting, self._bytes, self._total = [], 0, self._total + self._bytes
+
+    def _finish(self) -> None:
+        if self._written is not None:
+            self._done.append(self._written.series())
+            self._written = None
 
 
 def joined(parts: Sequence[pl.Series]) -> list[pl.Series]:

@@ -38,7 +38,10 @@ OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that 
     ("wavenet", "layers"): DILATED,
     ("tcn", "levels"): DILATED,
     ("se-resnet", "units"): DEPTH,
+    ("unet", "levels"): (16, "a step in the middle stands for 65,536 then"),
+    ("unet", "growth"): (16, "each level is that many times wider than the one above"),
     ("rocket", "kernels"): KERNELS,
+    ("catboost", "depth"): (16, "CatBoost allows no more"),
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }
 

@@ -265,6 +265,8 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
         )
     if pretrain is not None:
         first = strict_tables.changed(model.train, pretrain.train, f"{where}.pretrain.train")
+    if pretrain is not None and pretrain.is_masked:
+        _refuse_masked(model, first, data, where)
     if first.epochs == 0:
         way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
@@ -276,6 +278,19 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
         views.check(model.label, train.tta, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)
+
+
+def _refuse_masked(model: ModelConfig, first: TrainConfig, data: DataConfig, where: str) -> None:
+    """Refuse to learn inputs where they hold more than inputs, or by what follows a score. first: its training."""
+    what = f'{where}: pretrain.source = "masked" learns inputs alone'
+    if data.has_start or data.known:
+        raise UserError(
+            f"{what}, but here are known targets beside them (data.observed, forecast, known): leave it out."
+        )
+    if model.channels_from:
+        raise UserError(f"{what}, but the channels of an estimator are made of labels: leave out channels_from or it.")
+    if first.schedule == "plateau":
+        raise UserError(f'{what}, so that no score is there to follow: give pretrain.train = {{schedule = "cosine"}}.')
 
 
 def _refuse_windows(data: DataConfig, where: str) -> None:

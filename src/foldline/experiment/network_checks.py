@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from foldline.core.errors import UserError
 from foldline.data import target_grid, time_steps
 from foldline.data.store import Store
 from foldline.data.table import Table
@@ -40,6 +41,11 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         sizes[model.label] = network_size.check(model.label, model.name, model.params, own, plain.targets, device)
         network = networks[model.label] = network_cell.network_of(model.name, model.params, own, plain)
         reads_target = getattr(network, "takes_target", False)
+        if reads_target and model.pretrain is not None and model.pretrain.is_masked:
+            raise UserError(
+                f'model {model.label!r}: pretrain.source = "masked" learns inputs alone, but this network reads its '
+                "own past predictions: leave it out."
+            )
         for training in model.trainings:
             augment.check_store(model.label, training, own)
             views.check_store(model.label, training.tta, own)

@@ -96,7 +96,7 @@ def prepare(
     executors.check(config.executor)
     for model in config.models:
         if model.fitted_as == "rows":
-            boosting_checks.check_library(model.label, model.name, model.params)
+            boosting_checks.check_library(model.label, model.name, model.params, model.watched_share > 0)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)

@@ -124,7 +124,7 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 
 def environment() -> dict[str, str]:
     """Return the versions on which the last bits of results depend."""
-    names = ("torch", "numpy", "polars", "lightgbm", "xgboost")
+    names = ("torch", "numpy", "polars", "lightgbm", "xgboost", "catboost")
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

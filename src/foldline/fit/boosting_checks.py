@@ -41,6 +41,7 @@ class Library:
 
 LIBRARIES = {  # name of the model, which is that of the module
     "lightgbm": Library("LightGBM", "lightgbm.basic.LightGBMError"),
+    "catboost": Library("CatBoost", "_catboost.CatBoostError", "catboost"),
     "xgboost": Library("XGBoost", "xgboost.core.XGBoostError", "xgboost"),
 }
 
@@ -108,8 +109,14 @@ def _fits(objective: str, values: np.ndarray) -> bool:
     return bool(values.min() > 0 if needed == POSITIVE else values.min() >= 0 and values.any())
 
 
-def check_library(label: str, name: str, params: dict[str, Any]) -> None:
-    """Refuse a model of rows whose library is not installed, or can't train where its table says. name: of the model.
+def check_library(label: str, name: str, params: dict[str, Any], watched: bool = False) -> None:
+    """Refuse a model of rows whose library is not installed, or can't train where its table says.
+
+    Args:
+        label: of the model, for messages.
+        name: of the model.
+        params: its table.
+        watched: whether early stopping scores rows.
 
     Raises:
         UserError
@@ -122,6 +129,11 @@ def check_library(label: str, name: str, params: dict[str, Any]) -> None:
     if not torch.cuda.is_available():
         raise UserError(
             f"model {label!r}: device = 'cuda' needs an NVIDIA GPU, but none is seen here: leave device out."
+        )
+    if name == "catboost" and watched:
+        raise UserError(
+            f"model {label!r}: CatBoost scores no metric of ours on a GPU: leave device = 'cuda' out, or give it "
+            "train = {watch = {stop = 0, best = false}}."
         )
     if name == "xgboost" and not _xgboost_has_cuda():
         raise UserError(

@@ -24,7 +24,17 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import batch_statistics, datasets, patches, ranks, sampling, step_graphs, stitching, training_step
+from foldline.fit import (
+    batch_statistics,
+    datasets,
+    masked_steps,
+    patches,
+    ranks,
+    sampling,
+    step_graphs,
+    stitching,
+    training_step,
+)
 from foldline.fit.augmentation import views
 from foldline.fit.batch import Batch
 from foldline.fit.divergence import Diverged
@@ -32,6 +42,7 @@ from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
 from foldline.fit.padded_lengths import block_lengths, kept_steps
 from foldline.fit.precision import autocast
+from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
 from foldline.fit.stitching import AnyBlock
@@ -75,7 +86,13 @@ class NetworkCell:
         self.kept = 0  # steps of a series that training saw, the rest was cropped; 0: the last of these lengths
 
     def fit(
-        self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
+        self,
+        labelled_sets: Sequence[LabelledSeries],
+        seed: int,
+        emit: Emit,
+        folder: Path,
+        start: Path | None = None,
+        masked: PretrainConfig | None = None,
     ) -> Iterator[None]:
         """Fit on labelled series and on nothing else; pause after every step.
 
@@ -83,6 +100,7 @@ class NetworkCell:
             labelled_sets: the fold's series, and pseudo-labelled ones; [train.watch] keeps series of the first set out.
             folder: where checkpoints go; training is resumed from one that is there.
             start: folder of a pre-trained cell whose weights are the first ones; None: they are drawn from the seed.
+            masked: it learns no target, but to tell inputs that are hidden; its head stays as it was drawn.
 
         Raises:
             UserError: training diverged, the device's memory is full, or the model refuses its parts.
@@ -124,6 +142,11 @@ class NetworkCell:
             step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
+        own, pretext = None, None
+        if masked is not None:
+            store = labelled_sets[0].store
+            own = masked_steps.with_numbers_head(network, store.channels, len(store.levels))
+            pretext = partial(masked_steps.hide, channels=fold.channels, config=masked)
         state = State(network, config, device)
         if config.compile:
             compile_parts(network)
@@ -131,10 +154,13 @@ class NetworkCell:
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         _train_together(state, config)
         try:
-            yield from with_settings(train(state, config, seed, fold, watched, emit, folder, sampler), config, device)
+            steps = train(state, config, seed, fold, watched, emit, folder, sampler, pretext)
+            yield from with_settings(steps, config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
         self.network = without_heads_beside(state.final)
+        if own is not None:
+            self.network.head = own.to(device)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict every answer of some series: (a, K) float64 in the targets' own units, and its spread or None.

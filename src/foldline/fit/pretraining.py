@@ -32,14 +32,23 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.fit import target_transform
 
-NEWER = ("rig",)  # keys that older versions did not have: a record has them where they are used
+NEWER = (
+    "rig",
+    "hidden",
+    "stretch",
+    "noise",
+)  # keys that older versions did not have: a record has them where they are used
+
+
+LONGEST = 10_000  # steps of a hidden stretch: generous, so that only slips are refused
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """pretrain = {...} in a [[model]]: series that it is trained on first; its fold starts at those weights."""
 
-    # "simulate" (ventilator only), or a folder whose train file has the columns of [data], and other series and groups
+    # "simulate" (ventilator only); "masked", the inputs of the fold's own series and of test, without a label; or a
+    # folder whose train file has the columns of [data], and other series and groups
     source: str = "simulate"
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
@@ -51,13 +60,25 @@ class PretrainConfig:
     # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing. A matched rig
     # has its clocks and its noise of it; with "no" those that were fitted to decoded rows, too.
     calibrate: Literal["fold", "test", "no"] = "fold"
+    hidden: float = 0.25  # source = "masked": share of the steps whose numbers are hidden, which it learns to tell
+    stretch: int = 5  # of such steps side by side
+    noise: Literal["zero", "swap"] = "zero"  # what stands there instead: the centre of each, or another series' numbers
     train: dict[str, Any] = field(default_factory=dict)  # changes to the model's [train] while it is pre-trained
 
     def __post_init__(self) -> None:
         if self.breaths < 1:
             raise ValueError(f"breaths must be at least 1, but is {self.breaths}")
+        if not 0 < self.hidden < 1:
+            raise ValueError(f"hidden must be between 0 and 1, but is {self.hidden}")
+        if not 1 <= self.stretch <= LONGEST:
+            raise ValueError(f"stretch must be from 1 to {LONGEST:,} steps, but is {self.stretch:,}")
         if self.is_matched and self.source != "simulate":
             raise ValueError(f'rig = "matched" is for source = "simulate", but that is {self.source!r}')
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a network learns the competition's own inputs, without labels (masked_steps.py)."""
+        return self.source == "masked"
 
     @property
     def is_matched(self) -> bool:

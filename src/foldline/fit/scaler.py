@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foldline.core.chunks import chunks
+from foldline.core.distinct import distinct
 from foldline.core.errors import unknown
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
@@ -206,7 +207,7 @@ def _sampled_places(total: int, most: int, rng: np.random.Generator) -> np.ndarr
     if total <= most:
         return np.arange(total)
     places = ((np.arange(most) + rng.random(most)) * (total / most)).astype(np.int64)
-    return np.unique(np.minimum(places, total - 1))
+    return distinct(np.minimum(places, total - 1))
 
 
 def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

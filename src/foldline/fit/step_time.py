@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from foldline.core.distinct import distinct
 from foldline.data.store import Store
 from foldline.fit import datasets, network_cell, patches, scaler, step_graphs
 from foldline.fit.augment import augment
@@ -65,7 +66,7 @@ def _seconds_a_step(
 
 def spread(store: Store, most: int) -> np.ndarray:
     """Choose series with scored answers, evenly over the store: the first ones may be of other lengths. (n,)"""
-    scored = np.unique(store.series_of_answer[store.scored])
+    scored = distinct(store.series_of_answer[store.scored])
     return np.asarray(scored[np.unique(np.linspace(0, len(scored) - 1, min(most, len(scored))).astype(np.int64))])
 
 

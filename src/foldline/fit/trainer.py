@@ -19,6 +19,7 @@ import torch
 from foldline.core import interrupt
 from foldline.core.chunks import chunks
 from foldline.fit.augment import augment
+from foldline.fit.batch import Batch
 from foldline.fit.datasets import Dataset
 from foldline.fit.divergence import refuse_failed
 from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, reporting_full_memory
@@ -48,6 +49,7 @@ def train(
     emit: Emit,
     folder: Path,
     sampler: Sampler | None = None,
+    pretext: Callable[[Batch], Batch] | None = None,
 ) -> Iterator[None]:
     """Train from where `state` stands to the last epoch; pause after every step.
 
@@ -56,6 +58,7 @@ def train(
         watched: series whose score [train.watch] looks at; None: nothing is watched.
         folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
         sampler: draws the series of each epoch; None: each epoch has all of them, once.
+        pretext: makes of an augmented batch what is learned instead of its targets; None: these are.
 
     Raises:
         Diverged: a loss, a weight or a watched score is not finite.
@@ -79,6 +82,7 @@ def train(
             state.network.train()
             with reporting_full_memory(STEP_IS_TOO_MUCH):
                 batch = [augment(part, config.augment, fold) for part in next(batches)]
+                batch = batch if pretext is None else [pretext(part) for part in batch]
             if not ranks.alone:  # all have augmented alike; dropout draws for each process's own series
                 reseed(device, seed, counters.epoch, step, ranks.rank)
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))

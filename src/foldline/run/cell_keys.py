@@ -9,7 +9,8 @@ from foldline.core import files, strict_tables
 from foldline.data import metrics, open_rows
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, series_cell
+from foldline.fit import boosting_cell, masked_steps, series_cell
+from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.target_transform import RESIDUAL
 from foldline.fit.train_config import NEWER, NEWER_IN, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
@@ -91,6 +92,26 @@ def of_pretraining(
         "fold": {"number": None, "held_out": files.digest([])},
         **({} if channels is None else {"channels": channels.key}),
         **({"embedded": open_rows.code()} if channels is None and model.channels_from else {}),
+    }
+
+
+def of_masked(
+    inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int, with_test: bool
+) -> dict[str, Any]:
+    """Return what the weights of a cell depend on that learns inputs without labels. with_test: those of test, too."""
+    return {
+        "data": {
+            "fingerprint": inputs.train.fingerprint,
+            "store": inputs.train.path.name,
+            **inputs.data.roles(),
+            **of_facts(inputs.train),
+        },
+        "features": inputs.features.weights_depend_on(),
+        **_fitted_by(model, inputs, seed),
+        "fold": _split(inputs.folds, fold),
+        "masked": {"hidden": config.hidden, "stretch": config.stretch, "noise": config.noise},
+        "masked_engine": masked_steps.VERSION,
+        "test": inputs.test if with_test else "",
     }
 
 

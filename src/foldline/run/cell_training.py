@@ -22,7 +22,7 @@ from foldline.fit import ranks, scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.estimator_cell import EstimatorCell
-from foldline.fit.labelled_series import LabelledSeries, labelled_series
+from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.fit.ranks import Ranks
@@ -145,6 +145,8 @@ def _sides(cell: Cell, job: Job, store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Return the series that a cell is fitted on, and those that it holds out, (n,) int64 each."""
     if job.folds is None:
         return np.arange(len(store.lengths)), np.arange(0)
+    if cell.masked is not None:  # the held-out series are read by the cell that begins with its weights, to predict
+        return job.folds.inside(cell.fold), np.arange(0)
     return job.folds.inside(cell.fold), job.folds.held_out(cell.fold)
 
 
@@ -186,12 +188,27 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
+    if cell.masked is not None:
+        network = _new_estimator(cell, fitted, transform)
+        assert isinstance(network, NetworkCell)
+        parts = [unlabelled_series(store, series), *_of_test(cell, job)]
+        yield from network.fit(parts, cell.seed, emit, cell.folder, masked=cell.masked)
+        return network
     labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
     labelled_sets += _copies(cell, job, series)
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
     return network
+
+
+def _of_test(cell: Cell, job: Job) -> list[LabelledSeries]:
+    """Return the test series whose inputs a cell learns; none where it knows no more than the past of its fold."""
+    if cell.only_past:
+        return []
+    assert job.unlabelled is not None, "a cell that learns inputs reads those of test"
+    test = open_store(job.unlabelled)
+    return [unlabelled_series(test, np.arange(len(test.lengths)))]
 
 
 def _copies(cell: Cell, job: Job, series: np.ndarray) -> list[LabelledSeries]:

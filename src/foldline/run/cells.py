@@ -71,6 +71,11 @@ class ModelConfig:
         return strict_tables.changed(self.train, self.pretrain.train, f"{self.label}.pretrain.train"), self.train
 
     @property
+    def reads_test(self) -> bool:
+        """Whether it learns from test series, too: their pseudo-labels, or their inputs."""
+        return self.teacher is not None or (self.pretrain is not None and self.pretrain.is_masked)
+
+    @property
     def processes(self) -> int:
         """How many processes train one of its networks together."""
         return self.train.processes if self.is_network else 1
@@ -96,6 +101,7 @@ class Cell:
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
     metric: MetricChoice | None = None  # the competition's, by which watched series are scored, if there are any
     transform: str = ""  # data.target_transform
+    masked: PretrainConfig | None = None  # a pre-training cell that learns inputs alone (fit/masked_steps.py)
     only_past: bool = False  # it knows no more than the past of its fold: test series are predicted by full cells
     channels: Cell | None = None  # an estimator's cell of the same fold, whose channels it reads
 
@@ -117,7 +123,9 @@ class Cell:
     @property
     def name(self) -> str:
         """What messages and progress call it."""
-        what = "pre-training" if self.pretraining_store else "full" if self.fold is None else f"fold {self.fold}"
+        what = "full" if self.fold is None else f"fold {self.fold}"
+        if self.pretraining_store:
+            what = "pre-training" if self.masked is None else f"pre-training, {what},"
         return f"{self.model.label} {what} seed {self.seed}"
 
     @property
@@ -160,6 +168,7 @@ class Job:
     test: Path | None  # the test table's store
     force: bool = False  # train it although it is finished
     exact: Path | None = None  # exact rows of the test table, for a cell that is trained on them
+    unlabelled: Path | None = None  # the store of a table whose inputs alone a cell learns, too
     since: float | None = None  # when all that the cell needs was done, s since 1970; None: it is not known
 
     @property

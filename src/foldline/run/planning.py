@@ -13,7 +13,10 @@ from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import datasets, patches, precision, process_state, step_time
+from foldline.fit.augmentation.views import TtaConfig
 from foldline.fit.pretraining import PretrainConfig
+from foldline.fit.sample_config import SampleConfig
+from foldline.fit.train_config import WatchConfig
 from foldline.run import cell_keys, cell_stores
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
 from foldline.run.plan_inputs import PlanInputs
@@ -113,6 +116,8 @@ def _pretraining(
     seed: int,
     channels: Cell | None,
 ) -> Cell:
+    if config.is_masked:
+        return _masked(inputs, model, config, fold, seed)
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
     if config.is_matched:  # smoothed with the lungs that they were simulated about, not with the fold's
@@ -135,6 +140,25 @@ def _pretraining(
     )
 
 
+def _masked(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
+    """Make the cell that learns the inputs of a fold's series and of test; nothing of it needs labels or a score."""
+    train = replace(model.trainings[0], watch=WatchConfig(), sample=SampleConfig(), tta=TtaConfig())
+    first = replace(model, train=train, teacher=None, pretrain=None, masked_copies=0)
+    first = _with_precision(first, inputs.train)
+    only_past = fold is not None and inputs.folds.time is not None
+    return Cell(
+        first,
+        inputs.features.scaler,
+        fold,
+        seed,
+        cell_keys.of_masked(inputs, first, config, fold, seed, with_test=not only_past),
+        pretraining_store=inputs.train.path,
+        transform=cell_keys.transform_of(inputs, model),
+        masked=config,
+        only_past=only_past,
+    )
+
+
 def jobs(
     plan: Sequence[Cell],
     train: Path,
@@ -149,7 +173,9 @@ def jobs(
     def add(cell: Cell) -> None:
         for other in cell.before:
             add(other)
-        if cell.pretraining_store is not None:
+        if cell.masked is not None:
+            job = Job(cell, train, folds, None, force, unlabelled=None if cell.only_past else test)
+        elif cell.pretraining_store is not None:
             job = Job(cell, cell.pretraining_store, None, None, force)
         else:
             job = Job(cell, train, folds, test, force, exact)

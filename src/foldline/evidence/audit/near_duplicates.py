@@ -92,7 +92,7 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     # what no fold holds out is trained on: a side of its own
     sides = [np.where(assigned < 0, NEVER, assigned), np.full(len(competition.test.lengths), -1)]
     for number, model in enumerate(context.config.models):
-        if model.pretrain is not None and model.pretrain.source != "simulate":
+        if model.pretrain is not None and model.pretrain.source not in ("simulate", "masked"):
             source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")
             levels, facts = competition.levels, competition.train.facts
             tables.append(loading.load_table(source, competition.data, labelled=True, levels=levels, facts=facts))

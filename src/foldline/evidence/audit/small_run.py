@@ -178,7 +178,8 @@ def _small_model(model: ModelConfig) -> ModelConfig:
         params = {**params, "kernels": min(params["kernels"], KERNELS)}
     if pretrain is not None:
         few = replace(pretrain, breaths=min(pretrain.breaths, BREATHS), calibrate="no", train={"epochs": EPOCHS})
-        pretrain = few if pretrain.source == "simulate" else None  # a folder may be large; `near_duplicates` checks it
+        own = pretrain.source == "simulate" or pretrain.is_masked
+        pretrain = few if own else None  # a folder may be large; `near_duplicates` checks it
     return replace(model, params=params, train=_quick(model.train), pretrain=pretrain)
 
 

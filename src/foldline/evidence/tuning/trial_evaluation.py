@@ -44,8 +44,8 @@ def cells_of_folds(ready: PreparedExperiment, folds: Sequence[int]) -> list[Cell
 
 
 def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[Job]:
-    """List the jobs that are left for some cells. Test series are predicted only for pseudo-labels."""
-    test = ready.test.path if any(model.teacher for model in ready.config.models) else None
+    """List the jobs that are left for some cells. Test series are predicted only where cells learn from them, too."""
+    test = ready.test.path if any(model.reads_test for model in ready.config.models) else None
     exact = exact_rows.path_of(ready.competition.test) if ready.plan_inputs.exact else None
     return planning.jobs(plan, ready.train.path, ready.folds, test, exact)
 

@@ -50,7 +50,7 @@ DECODING = ("numba",)  # by the decoder
 ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpoolctl comes with the latter
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
-TREES = {"xgboost": "xgboost>=2.1"}  # model: its library, an extra; any package that brings its module will do
+TREES = {"catboost": "catboost>=1.2.5", "xgboost": "xgboost>=2.1"}  # model: its library, an extra
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", COST, ".*")  # of a cell's folder: predictions, curves, hosts
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"

@@ -24,7 +24,7 @@ from foldline.run.executor_config import ExecutorConfig
 
 PACKAGES = (
     *("torch", "numpy", "scipy", "polars", "lightgbm", "scikit-learn", "numba", "safetensors", "pyarrow", "ray"),
-    "xgboost",
+    *("xgboost", "catboost"),
 )
 PROBE_S = 300.0  # longest wait for a node's probe: it imports foldline, from a network's disk perhaps
 TOKENS = "probes"  # folder of runs/ for the file by which nodes recognise the home folder

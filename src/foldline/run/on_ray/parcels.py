@@ -58,7 +58,7 @@ class Post:
 
     def parcels(self, job: Job) -> list[Parcel]:
         """Return all that a job reads, what its own cell has left before included."""
-        found = [self._once(path, store.MARK) for path in (job.train, job.test) if path is not None]
+        found = [self._once(path, store.MARK) for path in (job.train, job.test, job.unlabelled) if path is not None]
         if job.exact is not None:
             found.append(self._once(job.exact.parent, job.exact.with_suffix(".json").name))
         for cell in job.cell.before:
@@ -144,7 +144,9 @@ def moved(job: Job, home: str) -> Job:
     def here(path: Path | None) -> Path | None:
         return None if path is None else files.runs() / path.relative_to(Path(home) / "runs")
 
-    return replace(job, train=here(job.train), test=here(job.test), exact=here(job.exact))
+    return replace(
+        job, train=here(job.train), test=here(job.test), exact=here(job.exact), unlabelled=here(job.unlabelled)
+    )
 
 
 def left_by(cell: Cell) -> Contents:
