@@ -7,6 +7,7 @@
 - weights.py: methods that find weights: best member, hill climbing, simplex, least squares, absolute deviations, Optuna
 - target_weights.py: weights of its own for each target column
 - stacking.py: methods with a second model: ridge regression and LightGBM on the members' predictions
+- series_aggregates.py: what a stack's trees see of a series beside predictions
 - fitted_blend.py: a fitted blend: stored as JSON, applied with numpy (and LightGBM where it was stacked by it)
 - members.py: what is blended: a model's cells, or predictions that were made elsewhere
 - outside_members.py: reads and checks predictions that were made elsewhere

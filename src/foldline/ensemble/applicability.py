@@ -83,6 +83,13 @@ def check(config: BlendConfig, metric: Metric, kind: str, columns: int) -> None:
     elif not applicable(config.candidates, metric, kind, columns):
         others = ", ".join(applicable(METHODS, metric, kind, columns))
         raise UserError(f"blend.candidates = {list(config.candidates)}: none of them fits. Add one of {others}.")
+    named = config.candidates if name == "auto" else (name,)
+    if config.aggregates and "lightgbm" not in applicable(named, metric, kind, columns):
+        raise UserError(
+            f"blend.aggregates are seen by the trees of blend.method = 'lightgbm' alone, which are for numbers, but "
+            f"the method is {name!r} and the target {kind}: take that method, or 'auto' with it among "
+            "blend.candidates, or leave the key out."
+        )
     if not config.per_target:
         return
     if not columns_apart(metric, kind, columns):

@@ -58,6 +58,9 @@ class BlendConfig:
     evaluations: int | None = None
     per_target: bool = False  # give a target column weights of its own, where that gains on the other folds
     rounds: int = 50  # lightgbm: trees
+    # lightgbm: features of which its trees see, beside predictions, the number of steps of the series, and of each
+    # mean, standard deviation, lowest and highest value
+    aggregates: tuple[str, ...] = ()
     values: int = 200_000  # most values (rows x targets) that a fit uses, drawn at random; scores are of all rows
     seed: int = 0  # of random draws
     outside: tuple[OutsideConfig, ...] = ()

@@ -24,6 +24,7 @@ class BlendRows(TrueAnswers):
     predictions: np.ndarray  # (M, R, K) float64
     fold: np.ndarray  # (R,) the fold of each row's series
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
+    aggregates: np.ndarray | None = None  # (R, G) float32 statistics of each row's series (series_aggregates.py)
     known_from: np.ndarray | None = None  # (R,) int64, time folds: first fold before whose gap the row's series ends
     by: np.ndarray | None = None  # (R,) int64 code of the static value that has thresholds of its own (decisions.py)
 
@@ -34,6 +35,7 @@ class BlendRows(TrueAnswers):
             predictions=self.predictions[:, chosen],
             fold=self.fold[chosen],
             spread=None if self.spread is None else self.spread[:, chosen],
+            aggregates=None if self.aggregates is None else self.aggregates[chosen],
             known_from=None if self.known_from is None else self.known_from[chosen],
             by=None if self.by is None else self.by[chosen],
         )

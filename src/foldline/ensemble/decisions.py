@@ -126,7 +126,9 @@ def by_fold(values: np.ndarray, fitted: tuple[Blend, ...], rows: BlendRows, conf
     decided, helped = plain(rows, config).apply(values), False
     for (held, known), blend in zip(rows.splits, fitted, strict=True):
         others = rows.where(known)
-        found = helpful(others, clip(blend.apply(others.predictions, others.spread), config.clip), config)
+        found = helpful(
+            others, clip(blend.apply(others.predictions, others.spread, others.aggregates), config.clip), config
+        )
         if found.step:
             decided[held], helped = found.apply(values[held], _by(rows, held)), True
     return decided if helped else values

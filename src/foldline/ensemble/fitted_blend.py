@@ -123,17 +123,23 @@ class BoostedStack:
     kind: ClassVar[str] = "boosted"
     boosters: tuple[str, ...]  # (K,)
     with_spread: bool  # the members' expected errors are among the features
+    aggregates: tuple[str, ...] = ()  # features whose statistics over the series are, too
 
-    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+    def apply(
+        self, predictions: np.ndarray, spread: np.ndarray | None, aggregates: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Predict (R, K). aggregates: (R, G) of the rows' series, by `series_aggregates`."""
         import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
         import lightgbm
 
         assert not self.with_spread or spread is not None, "this blend needs the members' spread"
+        assert bool(self.aggregates) == (aggregates is not None), "this blend sees aggregates, or it does not"
         used = spread if self.with_spread else None
         mean = predictions.mean(axis=0)  # (R, K)
         corrected: np.ndarray = np.empty_like(mean)
         for target, text in enumerate(self.boosters):
-            features = tree_features(predictions[..., target], None if used is None else used[..., target])
+            own = None if used is None else used[..., target]
+            features = tree_features(predictions[..., target], own, aggregates)
             corrected[:, target] = mean[:, target] + lightgbm.Booster(model_str=text).predict(features)
         return corrected
 
@@ -149,18 +155,22 @@ def sorted_median(ordered: np.ndarray) -> np.ndarray:
     return np.asarray((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
 
 
-def tree_features(predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
-    """Make the trees' features of one target: mean, each member's distance from it, range, and spreads if there are.
+def tree_features(
+    predictions: np.ndarray, spread: np.ndarray | None, aggregates: np.ndarray | None = None
+) -> np.ndarray:
+    """Make the trees' features of one target: mean, each member's distance from it, range, and what else there is.
 
     Args:
         predictions: (M, R).
         spread: (M, R) or None.
+        aggregates: (R, G) of the rows' series, or None.
 
     Returns:
-        (R, M + 2) or (R, 2 M + 2).
+        (R, M + 2), and M more with spreads, G more with aggregates.
     """
     mean = predictions.mean(axis=0)
     columns = [mean, *(predictions - mean), np.ptp(predictions, axis=0), *(() if spread is None else spread)]
+    columns += [] if aggregates is None else list(aggregates.T)
     return np.stack(columns, axis=1)
 
 
@@ -184,8 +194,26 @@ class Blend:
         """Whether `apply` needs the members' spread."""
         return isinstance(self.rule, BoostedStack) and self.rule.with_spread
 
-    def apply(self, predictions: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
-        """Blend (M, R, K) predictions of the members, in the order of `labels`, to (R, K). spread: (M, R, K)."""
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """Return the features whose statistics over each series `apply` needs."""
+        return self.rule.aggregates if isinstance(self.rule, BoostedStack) else ()
+
+    def apply(
+        self, predictions: np.ndarray, spread: np.ndarray | None = None, aggregates: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Blend predictions of the members, in the order of `labels`.
+
+        Args:
+            predictions: (M, R, K).
+            spread: (M, R, K) their expected absolute error, where the blend needs it.
+            aggregates: (R, G) of the rows' series, where the blend needs them.
+
+        Returns:
+            (R, K)
+        """
+        if isinstance(self.rule, BoostedStack):
+            return self.rule.apply(predictions, spread, aggregates if self.aggregates else None)
         return self.rule.apply(predictions, spread)
 
     def without_zero_weights(self) -> Blend:

@@ -106,9 +106,9 @@ FITS: dict[str, Callable[[BlendRows, BlendConfig], Rule]] = {  # from simple to 
 
 def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
     """Fit a blend on out-of-fold rows. name: the method, where it is not the config's ("auto" chooses one here)."""
-    if len(rows.labels) == 1:
-        return Blend("best-member", rows.labels, WeightedSum((1.0,)))
     name = name or config.method_used
+    if len(rows.labels) == 1 and not (name == "lightgbm" and rows.aggregates is not None):
+        return Blend("best-member", rows.labels, WeightedSum((1.0,)))
     if (
         len(np.unique(rows.cv_parts)) < 2
     ):  # a single series, or none: no weight can be fitted that is not fitted to it alone
@@ -146,7 +146,7 @@ def nested(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Nes
 
 def apply_blend(fitted: Blend, rows: BlendRows) -> np.ndarray:
     """Blend rows: (R, K)."""
-    return fitted.apply(rows.predictions, rows.spread)
+    return fitted.apply(rows.predictions, rows.spread, rows.aggregates)
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,8 @@ def _squares(sums: Moments, slopes: np.ndarray, offset: np.ndarray) -> float:
 def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
     """Fit small trees that predict the mean's error from the members' predictions and, if all have one, their spread.
 
-    Trained for the metric. Deterministic: one thread and a fixed order of sums. Source: Ke et al. 2017,
-    https://papers.nips.cc/paper/6907.
+    With `blend.aggregates` they see statistics of the rows' series, too. Trained for the metric. Deterministic: one
+    thread and a fixed order of sums. Source: Ke et al. 2017, https://papers.nips.cc/paper/6907.
     """
     import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
     import lightgbm
@@ -102,9 +102,9 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
     texts = []
     for target in range(rows.y.shape[1]):
         spread = None if rows.spread is None else rows.spread[..., target]
-        features = tree_features(rows.predictions[..., target], spread)
+        features = tree_features(rows.predictions[..., target], spread, rows.aggregates)
         with library_errors("lightgbm", "blend.method = 'lightgbm'"):
             error, quiet = rows.y[:, target] - mean[:, target], {"verbosity": -1}
             data = lightgbm.Dataset(features, error, weight=rows.row_weight, params=quiet)
             texts.append(lightgbm.train(params, data, config.rounds).model_to_string())
-    return BoostedStack(tuple(texts), rows.spread is not None)
+    return BoostedStack(tuple(texts), rows.spread is not None, () if rows.aggregates is None else config.aggregates)

@@ -100,7 +100,7 @@ def by_fold(
     tidied = values.copy()
     for (held, known), blend in zip(rows.splits, fitted, strict=True):
         others = rows.where(known)
-        before = _snapped_and_clipped(others, blend.apply(others.predictions, others.spread), config)
+        before = _snapped_and_clipped(others, blend.apply(others.predictions, others.spread, others.aggregates), config)
         tidied[held] = helpful(others, before, config, step).apply(values[held])
     return tidied
 

@@ -55,6 +55,8 @@ def _of_data(config: Config) -> list[str]:
         )
     if data.known:
         found.append("targets known anywhere in a series (data.known)")
+    if config.blend.aggregates:
+        found.append("statistics of whole series, which a stack sees (blend.aggregates)")
     if config.post.decode:
         found.append("exact rows, which are read back from later ones (post.decode)")
     return found

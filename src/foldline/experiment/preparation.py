@@ -20,7 +20,7 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
-from foldline.ensemble import members, outside_members
+from foldline.ensemble import members, outside_members, series_aggregates
 from foldline.ensemble.members import Member
 from foldline.experiment import lookahead, network_checks, runs_index, target_checks
 from foldline.experiment.config import Config
@@ -108,6 +108,9 @@ def prepare(
     network_checks.check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
+    made = featurize.columns_of(competition.train, competition.levels)
+    named = featurize.names_of(featurize.families_of(competition.train, config.features), made)
+    series_aggregates.places(named, config.blend.aggregates)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
     for model in config.models:
         if model.fitted_as == "rows":

@@ -23,6 +23,7 @@ from foldline.ensemble import (
     BlendRows,
     members,
     post_processing,
+    series_aggregates,
     tidying,
 )
 from foldline.ensemble.decisions import UNDECIDED, Decisions
@@ -54,7 +55,7 @@ def combine(
     """
     rows, predictions = blend_rows(experiment_members, config, store, folds, exact if opens(config) else None)
     whole, store = store, counting(store, folds, predictions)
-    several = len(experiment_members) > 1
+    several = len(experiment_members) > 1 or rows.aggregates is not None  # of one, too, a second level may be made
     comparison = ensemble.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
     fitted = ensemble.fit(config.blend, rows, comparison.chosen if comparison else None)
     nested = ensemble.nested(config.blend, rows)
@@ -135,6 +136,7 @@ def blend_rows(
         known_from=known_from,
         by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
+        aggregates=series_aggregates.of_answers(store, config.blend.aggregates, scored),
     )
     return rows, predictions
 
@@ -202,7 +204,8 @@ def blended(
 
     spread: (M, A, K) their expected absolute error, where the blend needs it.
     """
-    snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
+    aggregates = series_aggregates.of_answers(store, fitted.aggregates)
+    snapped = post_processing.snap(fitted.apply(predictions, spread, aggregates), grids)
     clipped = tidied.apply(post_processing.clip(snapped, post.clip))
     by = None if decided.column < 0 else _codes(store, decided.column, np.ones(len(clipped), dtype=bool))
     done = decided.apply(clipped, by)
