@@ -114,7 +114,7 @@ def test_ids_of_nineteen_digits_keep_each_digit(home: Path, tmp_path: Path) -> N
     (source / "sample_submission.csv").unlink()
     sample.write_parquet(source / "sample_submission.parquet")
     _, got = loading.load_test(readers_config(source), {})
-    assert got is not None and got["row"].to_list() == ids[::-1]
+    assert got is not None and got["row"].to_list() == [int(number) for number in ids[::-1]]  # of the sample's type
 
 
 def test_two_spellings_of_one_row_id_are_two_rows_of_one_name(home: Path, tmp_path: Path) -> None:

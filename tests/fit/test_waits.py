@@ -26,9 +26,11 @@ from foldline.models.blocks import BLOCKS
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "_unique")
 HYBRIDS = {f"hybrid of {kind}": {"width": 8, "time": "f1", "blocks": [{"kind": kind}] * 2} for kind in BLOCKS}
 SYSTEMS: dict[str, dict[str, Any]] = {
+    "branches": {"branches": [{"blocks": [{"kind": "bilstm"}]}]},
     "deepar": {},
     "esrnn": {},
     "first_place": {"heads": 2},
+    "patchtst": {"heads": 2, "patch": 2, "stride": 1},
     "seq2seq": {"align": 4},
     "tft": {},
     "third_place": {"channels": 4},

@@ -144,5 +144,5 @@ def test_statics_are_refused_where_there_are_none() -> None:
 
 
 def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"is 'lstmm'. Did you mean 'lstm'\? Known: bilstm, conv"):
+    with pytest.raises(ValueError, match=r"is 'lstmm'. Did you mean 'lstm'\? Known: bilstm, conformer, conv"):
         Config(blocks=({"kind": "lstmm"},)).built()

@@ -81,7 +81,7 @@ class Run:
 
 
 def _group_lives(leader: int) -> bool:
-    """Whether a process of a group runs; one that has ended and waits for init, which some containers lack, does not."""
+    """Whether a process of a group runs; one that has ended and that nobody waits for, as without an init, does not."""
     try:
         os.killpg(leader, 0)
     except ProcessLookupError:

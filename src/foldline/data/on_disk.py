@@ -30,7 +30,8 @@ LARGE = 1 << 21  # bytes from which a column is kept on disk
 LONGEST = 1 << 25  # bytes of a column that comes in parts: more are never in memory
 SHARE = 16  # a part in memory is this share of what is on disk, so that parts are few
 ROWS = 1 << 20  # whose values are compared at once
-NUMBERS = {pl.Float64: np.float64, pl.Int64: np.int64}  # columns that are written as they lie in memory
+# Columns that are written as they lie in memory, by type: polars takes a type and its class for the same key.
+NUMBERS: dict[Any, type[np.generic]] = {pl.Float64: np.float64, pl.Int64: np.int64}
 # Older versions of polars have no such argument; they cut nothing.
 CUTS = "record_batch_size" in inspect.signature(pl.DataFrame.write_ipc).parameters
 _written: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()  # address -> what is mapped there

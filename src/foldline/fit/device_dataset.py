@@ -51,7 +51,7 @@ class Block:
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
     absent: dict[str, Tensor]  # (F,) float32 of each channel, scaled values without it; NaN: not made of it
-    scale: InputScale  # of x
+    scale: InputScale | None = None  # of x; only augmentation asks for it
     auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
     lengths: Tensor | None = None  # (N,) int64 on the host, real steps of each series; None where all are
 
@@ -85,6 +85,7 @@ class Block:
     @property
     def channels(self) -> InputChannels:
         """What stands where in x."""
+        assert self.scale is not None, "a block that is augmented knows its scale"
         return self.scale.channels
 
     def __len__(self) -> int:

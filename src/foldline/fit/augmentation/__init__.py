@@ -2,8 +2,8 @@
 
 Each is a frozen dataclass, its config, that changes some series of a batch on the device when called. All of them draw
 from torch's global generator of the device, which the trainer seeds at every step. To add one: a class of
-`Augmentation`, its line here, and its field in fit/train_config.py; tests/fit/augmentation/test_contract.py holds all
-to the same rules. views.py is what networks do when they predict, [train.tta].
+`Augmentation`, its line here, and its field in fit/train_config.py; test_augmentation_contract.py holds all to the same
+rules. views.py is what networks do when they predict, [train.tta].
 """
 
 from foldline.fit.augmentation.axes import Flip, Rotate

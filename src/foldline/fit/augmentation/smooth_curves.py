@@ -9,7 +9,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from foldline.models.packing import sent
@@ -44,6 +43,8 @@ def spline(knots: Tensor, at: Tensor) -> Tensor:
 @cache
 def _basis(count: int) -> np.ndarray:
     """Return each segment's polynomial, from its left knot on, for each knot that alone is 1: (n - 1, 4, n)."""
+    from scipy.interpolate import CubicSpline
+
     found = CubicSpline(np.arange(count), np.eye(count), bc_type="natural").c
     return np.ascontiguousarray(found.transpose(1, 0, 2).astype(np.float32))
 
