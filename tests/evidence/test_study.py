@@ -264,7 +264,7 @@ def test_what_is_no_study_and_what_no_override_may_change_is_refused(home: Path,
     assert changed.settings.parameters == 700 and changed.base.train.epochs == 1
 
 
-@pytest.mark.parametrize("name", ["study-sequence", "study-sequence-gpu"])
+@pytest.mark.parametrize("name", ["study-attention", "study-sequence", "study-sequence-gpu"])
 def test_the_shipped_studies_can_be_read(home: Path, name: str) -> None:
     plan = study_file.load(Path(name), [])
-    assert len(plan.systems) == {"study-sequence": 6, "study-sequence-gpu": 20}[name]
+    assert len(plan.systems) == {"study-attention": 5, "study-sequence": 6, "study-sequence-gpu": 20}[name]

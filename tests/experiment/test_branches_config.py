@@ -45,8 +45,8 @@ def test_what_cannot_be_is_refused(
     assert message in said(capsys, "train", "rides", "--dry-run", MODEL.format(branches=branches))
 
 
-@pytest.mark.parametrize("most", [100, 1], ids=["one-hots", "place"])
-def test_entities_are_read_from_either_form_of_features_and_infer_alike(most: int, home: Path, tmp_path: Path) -> None:
+def test_entities_are_read_from_either_form_of_features_and_infer_alike(home: Path, tmp_path: Path) -> None:
+    """The road of a step is a place here, the bike of a series one-hots."""
     tables = tiny.frames()
     roads = pl.Series("road", ["tar", "mud", None])
     for stem in ("train", "test"):
@@ -55,7 +55,7 @@ def test_entities_are_read_from_either_form_of_features_and_infer_alike(most: in
     path.write_text(path.read_text().replace('"coasting"]', '"coasting", "road"]\ncategorical = ["road"]'))
     branches = '[{inputs = ["road*"], blocks = [{kind = "conv"}]}, {}]'
     model = f'model=[{{name = "branches", width = 4, entities = ["road", "bike"], branches = {branches}}}]'
-    tiny.run("train", "rides", model, f"features.categories.most={most}", "train.augment.mixup=0.5")
+    tiny.run("train", "rides", model, "features.categories.most=1", "train.augment.mixup=0.5")
     before = tiny.submission(home)
     tiny.run("infer", "rides")
     assert before in [file.read_bytes() for file in (home / "submissions").glob("rides-*.csv")]
