@@ -176,18 +176,20 @@ def test_four_workers_of_a_search_on_two_nodes(
 
     homes = shared_studies.two_homes(home, tmp_path)
     ids = [node["NodeID"] for node in ray.nodes()]
+    places = [NodeAffinitySchedulingStrategy(each, soft=False) for each in ids]
+    task = ray.remote(command)
     with storage(kind, tmp_path) as where:
-        words = shared_studies.words(where, 1, "tune.workers=2", "--quiet")
-        task = ray.remote(command)
-        given = [
-            task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(words, home)
-            for home, place in zip(
-                homes, [NodeAffinitySchedulingStrategy(each, soft=False) for each in ids], strict=True
-            )
-        ]
-        assert ray.get(given) == [(0, each) for each in ids]
-        trials = shared_studies.assert_whole(where, homes)
-    assert len({trial.user_attrs["lease"] for trial in trials if trial.value is not None}) == 2, "one node did it all"
+        for study in range(1, 5):  # a node that is slow to begin may find a whole study done by the other
+            words = shared_studies.words(where, study, "tune.workers=2", "--quiet")
+            given = [
+                task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(words, home)
+                for home, place in zip(homes, places, strict=True)
+            ]
+            assert ray.get(given) == [(0, each) for each in ids]
+            trials = shared_studies.assert_whole(where, homes)
+            if len({trial.user_attrs["lease"] for trial in trials if trial.value is not None}) == 2:
+                return
+    raise AssertionError("one node did it all, of each study")
 
 
 @contextmanager
