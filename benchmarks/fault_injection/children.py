@@ -22,12 +22,13 @@ from typing import Any
 from benchmarks.fault_injection import workers
 from benchmarks.fault_injection.fault import Outcome
 
-PATIENCE_S = 120.0  # a command that takes longer hangs: the commands here take a second or two
+PATIENCE_S = 240.0  # a command that takes longer hangs: the commands here take a second or two, if nothing else runs
 # Starting a process asks after all others of this Python, and of two threads that ask after one, one is told 255
 # (github.com/python/cpython/issues/130895; findings/multiprocessing-exit-code-of-threads.sh): the kinds are threads.
 _ASKING = threading.Lock()
-PRELOADED = [  # torch imports _dynamo with the first optimizer, which takes seconds
-    *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "foldline.cli.main"),
+PRELOADED = [  # also what is imported at its first use only; one that is not installed is left out
+    *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "numba", "foldline.cli.main"),
+    *("sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg", "psycopg", "alembic.command"),
     *(f"foldline.cli.{verb}" for verb in ("train", "tune", "ablate", "study", "blend", "infer", "report", "bundle")),
     *(
         f"foldline.cli.{verb}"

@@ -52,7 +52,7 @@ def work(terminal: Terminal, outputs: Outputs) -> None:
     terminal.say("a line")
     with terminal.bar("reading <files>", "MB") as update:
         update(1, 4)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 250
         seen = len(outputs.shown)
         while terminal.silent is False and not any("1 of 4" in text for text in outputs.shown[seen:]):
             assert time.monotonic() < deadline, "no bar was drawn"

@@ -21,7 +21,7 @@ def start():
     with worker_start.starting():
         process = multiprocessing.get_context("spawn").Process(target=signal.raise_signal, args=(signal.SIGINT,))
         process.start()
-    process.join(timeout=60)
+    process.join(timeout=250)
     print("ended with", process.exitcode)
 
 if "thread" in sys.argv:

@@ -33,7 +33,7 @@ from foldline.evidence.tuning.trial_queue import TrialQueue
 postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-AWAY_S = 30.0  # of waiting, which costs no processor time: the storage is asked for several times meanwhile
+AWAY_S = 10.0  # of waiting: every worker asks four times meanwhile
 NEVER_S = 1e6
 PATIENCE_S = 300.0  # longest wait for something that must happen
 Tell = Callable[..., Any]  # Optuna's
@@ -60,6 +60,11 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def homes(rides: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The homes of two machines."""
     return shared_studies.two_homes(home, tmp_path)
+
+
+def at(home: Path) -> dict[str, str]:
+    """The environment of a machine with this home."""
+    return {**os.environ, "FOLDLINE_HOME": str(home)}
 
 
 def start(home: Path, command: list[str], stack: ExitStack) -> Child:
@@ -108,8 +113,7 @@ def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: P
         for stage in STAGES:
             shutil.copytree(home, tmp_path / stage)
             given = (die_at, stage, [*command, f"tune.lost_s={NEVER_S}"])
-            environment = {**os.environ, "FOLDLINE_HOME": str(tmp_path / stage)}
-            doomed[stage] = stack.enter_context(children.start(*given, environment=environment))
+            doomed[stage] = stack.enter_context(children.start(*given, environment=at(tmp_path / stage)))
         for stage, child in doomed.items():
             ended = child.ended(PATIENCE_S)
             assert ended.code == -signal.SIGKILL, (stage, ended)

@@ -12,6 +12,7 @@ import pytest
 import tree_libraries
 from lab import INSIDE, TRAIN, small_store
 
+from foldline.core import requirements
 from foldline.core.errors import UserError
 from foldline.data.metrics import METRICS
 from foldline.fit import boosting_checks
@@ -79,6 +80,14 @@ def test_a_library_that_is_not_there_is_refused_with_the_way_to_it(name: str, mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = rf"model 'trees' needs \w+, which is not installed here: set FOLDLINE_EXTRAS={name} once"
     with pytest.raises(UserError, match=message):
+        boosting_checks.check_library("trees", name, {})
+
+
+@tree_libraries.each()
+def test_an_older_library_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older ones begin elsewhere, or fail where all targets of a fold are alike."""
+    monkeypatch.setattr(requirements, "installed", lambda name: "1.1.0")
+    with pytest.raises(UserError, match=rf"model 'trees' needs a newer \w+: {name}>=[\d.]+ \(1\.1\.0\) is here"):
         boosting_checks.check_library("trees", name, {})
 
 

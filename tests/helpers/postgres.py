@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-PATIENCE_S = 60.0  # for the server to answer, or to end
+PATIENCE_S = 250.0  # for the server to answer, or to end
 FAST = ("fsync=off", "full_page_writes=off", "listen_addresses=")  # what it holds is thrown away; the socket only
 
 

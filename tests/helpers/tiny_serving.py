@@ -204,7 +204,7 @@ def call_from_outside(folder: Path, kind: str, port: int) -> None:
     gateway = importlib.import_module(f"kaggle_evaluation.{kind}_gateway")
     core = importlib.import_module("kaggle_evaluation.core.stand_in")
     made = getattr(gateway, f"{kind.capitalize()}Gateway")((str(folder),))
-    until = time.monotonic() + 60
+    until = time.monotonic() + 250
     while True:
         try:
             return core.from_another_process(made, port)

@@ -18,7 +18,7 @@ from foldline.core.errors import UserError
 from foldline.output import live
 from foldline.output.live import Live
 
-ANSWER_S = 60.0  # longest wait for an answer
+ANSWER_S = 250.0  # longest wait for an answer
 CELLS = "#cells .part"
 
 

@@ -263,7 +263,7 @@ def test_in_the_rerun_two_processes_make_the_submission(
         monkeypatch.chdir(tmp_path / "working")
         with own_package():
             call_from_outside(inputs / "competitions" / "jane", "jane", port)
-        out = process.communicate(timeout=60)[0]
+        out = process.communicate(timeout=250)[0]
     assert process.returncode == 0 and ", 0 of them by the fall-back" in out
     assert_as_infer(submitted(tmp_path / "working"), Served("jane"), bundle)
 

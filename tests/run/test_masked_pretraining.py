@@ -12,6 +12,7 @@ from lab import planned
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.data.store import open_store
+from foldline.evidence.audit import fitted_part_leaks
 from foldline.run import cell_training, planning
 from foldline.run.cells import Cell
 
@@ -39,6 +40,11 @@ def test_its_key_holds_what_is_hidden_and_no_score(rides: Path, home: Path) -> N
     assert watched.key == one.key and "metric" not in one.depends
     for change in ("hidden = 0.5", "noise = 'swap'"):
         assert starts(ONLY, MASKED.replace("stretch = 2", f"stretch = 2, {change}"))[0].key != one.key
+
+
+def test_the_audit_knows_who_learns_from_test(rides: Path, home: Path) -> None:
+    (plain, *_), (made, *_) = (planned(ONLY, *words) for words in ((), (MASKED,)))
+    assert not fitted_part_leaks._learns_from_test(plain) and fitted_part_leaks._learns_from_test(made)
 
 
 def test_its_jobs_read_the_series_of_the_fold_and_test_and_predict_nothing(rides: Path, home: Path) -> None:

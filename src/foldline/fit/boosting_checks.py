@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from foldline.core import requirements
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.table import Table
@@ -37,12 +38,13 @@ class Library:
     called: str
     error: str  # dotted name of its own errors' class
     extra: str = ""  # of pyproject.toml; empty: it is in every installation
+    requirement: str = ""  # of the extra: older versions predict other numbers, or fail where all targets are alike
 
 
 LIBRARIES = {  # name of the model, which is that of the module
     "lightgbm": Library("LightGBM", "lightgbm.basic.LightGBMError"),
-    "catboost": Library("CatBoost", "_catboost.CatBoostError", "catboost"),
-    "xgboost": Library("XGBoost", "xgboost.core.XGBoostError", "xgboost"),
+    "catboost": Library("CatBoost", "_catboost.CatBoostError", "catboost", "catboost>=1.2.8"),
+    "xgboost": Library("XGBoost", "xgboost.core.XGBoostError", "xgboost", "xgboost>=3.2"),
 }
 
 
@@ -149,12 +151,16 @@ def _xgboost_has_cuda() -> bool:
 
 
 def _require(name: str, what: str) -> None:
-    extra = LIBRARIES[name].extra
+    library, extra = LIBRARIES[name], LIBRARIES[name].extra
     if importlib.util.find_spec(name) is None:
         raise UserError(
-            f"{what} needs {LIBRARIES[name].called}, which is not installed here: set FOLDLINE_EXTRAS={extra} once, as "
+            f"{what} needs {library.called}, which is not installed here: set FOLDLINE_EXTRAS={extra} once, as "
             f"in `FOLDLINE_EXTRAS={extra} ./run.sh doctor`, install '.[{extra}]' into an environment of your own, or "
             "leave the model out."
+        )
+    if library.requirement and (older := requirements.lacking([library.requirement])):
+        raise UserError(
+            f"{what} needs a newer {library.called}: {older[0]} is here. Update that package, or leave the model out."
         )
 
 

@@ -37,6 +37,7 @@ from foldline.experiment import python_copies
 from foldline.experiment.serve_config import ServeConfig
 from foldline.experiment.several_targets import StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.fit.boosting_checks import LIBRARIES
 from foldline.output.kaggle import kernel, notebook
 from foldline.output.kaggle.notebook import NOTEBOOK
 from foldline.run import cells
@@ -50,7 +51,6 @@ DECODING = ("numba",)  # by the decoder
 ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpoolctl comes with the latter
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
-TREES = {"catboost": "catboost>=1.2.5", "xgboost": "xgboost>=2.1"}  # model: its library, an extra
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", COST, ".*")  # of a cell's folder: predictions, curves, hosts
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
@@ -295,8 +295,8 @@ def required(
     """List the packages that `infer` imports, with the bounds of pyproject.toml."""
     names = {*IMPORTED, *(DECODING if decodes else ()), *(ESTIMATING if estimates else ())}
     own = [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
-    trees = [TREES[model] for model in sorted(names_of_models) if model in TREES]
-    return [*own, *([PANDAS] if metric_file else []), *trees]
+    libraries = [LIBRARIES[model].requirement for model in sorted(names_of_models) if model in LIBRARIES]
+    return [*own, *([PANDAS] if metric_file else []), *filter(None, libraries)]
 
 
 def text_of(stored: Stored, manifest: dict[str, Any]) -> str:
