@@ -26,7 +26,7 @@ VARIABLES = (
 )
 ACCELERATORS = ("nvidia*", "kfd", "dxg")  # in /dev: NVIDIA's, AMD's, those of WSL
 NOT_FILES = ("/dev/", "/proc/", "/sys/")
-COARSE_NS = 2 * 10**9  # a time of whole seconds, as some file systems have (FAT: of every other one), may be so much too early
+COARSE_NS = 2 * 10**9  # file systems that keep whole seconds (FAT: every other one) may say that much too early
 State = list[int] | None  # of a path: a file's size, inode and times; a folder's times; None: there is nothing
 _LIBRARIES = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _witnesses: list[Witness] = []
