@@ -8,8 +8,12 @@ import pytest
 import tiny
 
 from foldline.cli import main as command_line
+from foldline.cli import train
 from foldline.cli.main import Arguments
+from foldline.cli.remembered import Memory
+from foldline.core import runs_lock
 from foldline.core.console import Terminal
+from foldline.core.unchanged import Witness
 
 Command = Callable[..., list[str]]
 
@@ -21,9 +25,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     def run(*words: str) -> list[str]:
         done, whole = [], command_line._run
 
-        def counted(arguments: Arguments, terminal: Terminal) -> int:
+        def counted(arguments: Arguments, terminal: Terminal, keep: Callable[[], None]) -> int:
             done.append(arguments.verb)
-            return whole(arguments, terminal)
+            return whole(arguments, terminal, keep)
 
         monkeypatch.setattr("sys.argv", ["foldline", *words])
         with monkeypatch.context() as patch:
@@ -97,6 +101,49 @@ def test_memory_that_is_no_longer_readable_is_none(trained: Path, command: Comma
     command("train", "rides")
     (trained / "runs" / "rides" / "latest" / "unchanged.json").write_text('{"command": ')
     assert command("train", "rides") == ["train"]
+
+
+def test_train_whose_latest_another_run_has_moved_remembers_nothing(
+    trained: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = trained / "runs" / "rides" / "latest"
+    other, ours = latest.with_name("0123456789abcdef"), latest.readlink()
+    other.mkdir()
+    whole = train.run
+
+    def moved(arguments: Arguments, terminal: Terminal) -> int:
+        code = whole(arguments, terminal)
+        latest.unlink()
+        latest.symlink_to(other.name)
+        return code
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "run", moved)
+        assert command("train", "rides") == ["train"]
+    assert not list(other.iterdir())
+    assert command("train", "rides") == ["train"] and latest.readlink() == ours
+
+
+def test_train_remembers_while_nothing_else_may_delete(
+    trained: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, held = Memory._keep, []
+
+    def kept(memory: Memory, witness: Witness, terminal: Terminal) -> None:
+        with pytest.raises(runs_lock.InUse), runs_lock.alone():
+            pass
+        held.append(memory)
+        whole(memory, witness, terminal)
+
+    monkeypatch.setattr(Memory, "_keep", kept)
+    assert command("train", "rides") == ["train"] and held
+
+
+def test_waiting_and_trouble_with_tracking_are_not_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.warn("no network", again=False)
+    terminal.say("waiting", later="")
+    assert "no network" in capsys.readouterr().err and terminal.said == []
 
 
 def test_a_call_from_python_remembers_nothing(trained: Path) -> None:

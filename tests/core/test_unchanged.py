@@ -95,6 +95,49 @@ def test_nothing_is_known_of_a_file_that_changed_meanwhile(witness: Witness, our
     assert witness.facts([ours], ours / "cells") is None
 
 
+def test_nothing_is_known_of_a_fold_file_that_changed_meanwhile(witness: Witness, ours: Path, tmp_path: Path) -> None:
+    folds = tmp_path / "folds"
+    files.write_text(folds / "own.csv", "row,fold\n1,0\n")
+    assert witness.facts([ours, folds], ours / "cells") is not None
+    (folds / "edited.csv").write_text("row,fold\n1,1\n")
+    (folds / "edited.csv").read_text()
+    assert witness.facts([ours, folds], ours / "cells") is None
+
+
+def test_what_is_written_behind_a_link_is_known_by_either_name(ours: Path, table: Path, tmp_path: Path) -> None:
+    link = tmp_path / "linked"
+    link.symlink_to(ours)
+    witness = Witness()
+    for name in (link / "record.json", ours / "other.json"):
+        name.write_text("{}")
+        name.read_text()
+    facts = witness.facts([link], link / "cells")
+    witness.end()
+    assert facts is not None and {str(link / "record.json"), str(ours / "other.json")} <= facts.keys()
+
+
+def test_a_file_system_of_whole_seconds_does_not_hide_a_change(
+    witness: Witness, ours: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = unchanged.state_of
+
+    def coarse(path: str | Path) -> unchanged.State:
+        state = exact(path)
+        return state and [*state[:-2], *(time_ns // 10**9 * 10**9 for time_ns in state[-2:])]
+
+    monkeypatch.setattr(unchanged, "state_of", coarse)
+    table.read_bytes()
+    assert witness.facts([ours], ours / "cells") is None, "another change in this second would look the same"
+
+
+def test_a_folder_whose_time_was_set_back_has_changed(witness: Witness, ours: Path, table: Path) -> None:
+    unchanged.reads(table)
+    facts, before = facts_of(witness, ours), table.parent.stat()
+    table.with_name("more.parquet").touch()
+    os.utime(table.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert unchanged.differing(facts) == str(table.parent)
+
+
 def test_what_the_process_has_made_itself_is_known(witness: Witness, ours: Path, tmp_path: Path) -> None:
     made = tmp_path / "elsewhere" / "submission.csv"
     files.write_text(made, "id\n")

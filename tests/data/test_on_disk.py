@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -165,3 +166,14 @@ def test_distinct_values_come_in_the_order_of_the_column(column: pl.Series, monk
     monkeypatch.setattr(on_disk, "ROWS", 3)
     twice = pl.concat([column, column.reverse()])
     assert on_disk.distinct(twice).equals(twice.unique(maintain_order=True), null_equal=True)
+
+
+def test_numbers_that_nobody_finishes_leave_the_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "LARGE", 1)
+    written = on_disk._Written(numbers := pl.Series("a", [1.0, 2.0]))
+    written.add(numbers)
+    handle = written._handle
+    assert os.fstat(handle).st_size == 16
+    del written
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(handle)

@@ -47,7 +47,7 @@ def runs_in_use(verb: str, terminal: Terminal) -> Iterator[None]:
     if verb not in (*READING_RUNS, *WRITING_RUNS) or (verb in READING_RUNS and not files.runs().is_dir()):
         yield
         return
-    with runs_lock.shared(lambda: terminal.say(WAITS_FOR_CLEAN)), run_end.watched():
+    with runs_lock.shared(lambda: terminal.say(WAITS_FOR_CLEAN, later="")), run_end.watched():
         yield
 
 

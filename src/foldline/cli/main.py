@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -121,12 +122,12 @@ def _dispatch(argv: list[str], alone: bool) -> int:
     if memory is not None and (said := memory.said()):
         terminal.repeat(said)
         return ExitCode.DONE
-    with contextlib.nullcontext() if memory is None else memory.kept(terminal):
-        return _run(arguments, terminal)
+    with contextlib.nullcontext(lambda: None) if memory is None else memory.kept(terminal) as keep:
+        return _run(arguments, terminal, keep)
 
 
-def _run(arguments: Arguments, terminal: Terminal) -> int:
-    """Run a verb, with what comes before and after each."""
+def _run(arguments: Arguments, terminal: Terminal, keep: Callable[[], None]) -> int:
+    """Run a verb, with what comes before and after each. keep: remembers it, while `clean` deletes nothing."""
     from foldline.api import housekeeping
     from foldline.run.on_ray import session
 
@@ -135,6 +136,7 @@ def _run(arguments: Arguments, terminal: Terminal) -> int:
         housekeeping.before(name, terminal)
         module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
         code: int = module.run(arguments, terminal)
+        keep()
     return code
 
 

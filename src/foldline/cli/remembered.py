@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,20 +54,23 @@ class Memory:
             return []
 
     @contextmanager
-    def kept(self, terminal: Terminal) -> Iterator[None]:
-        """Remember what a command says inside the block, if that ends well."""
+    def kept(self, terminal: Terminal) -> Iterator[Callable[[], None]]:
+        """Yield what remembers, at its end, a command that begins here."""
         witness = Witness()
         try:
-            yield
-            self._keep(witness, terminal)
+            yield lambda: self._keep(witness, terminal)
         finally:
             witness.end()
 
     def _keep(self, witness: Witness, terminal: Terminal) -> None:
+        record = self.path.parent.resolve()
+        _, (answer, *_) = terminal.said[-1]
+        if record.name != answer["experiment"]:  # another run has moved `latest` meanwhile
+            return
         ours = [files.runs(), *(files.home() / name for name in ("folds", "submissions"))]
         facts = witness.facts(ours, files.runs() / "cells")
         if facts is None:
-            self.path.unlink(missing_ok=True)
+            (record / FILE).unlink(missing_ok=True)
             return
         value = {"command": self.command, "facts": facts, "said": terminal.said}
-        files.write_text(self.path, json.dumps(value), durable=False)
+        files.write_text(record / FILE, json.dumps(value), durable=False)

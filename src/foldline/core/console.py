@@ -67,10 +67,11 @@ class Terminal:
     def _print(self, text: str) -> None:
         self.console.print(as_started(text), markup=False)
 
-    def warn(self, text: str) -> None:
-        """Print one line on standard error, also when quiet."""
+    def warn(self, text: str, again: bool = True) -> None:
+        """Print one line on standard error, also when quiet. again: also where the same command has nothing to do."""
         complain(f"warning: {text}")
-        self.said.append(("warn", [text]))
+        if again:
+            self.said.append(("warn", [text]))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table: columns of text are aligned left, of numbers right."""

@@ -26,7 +26,8 @@ VARIABLES = (
 )
 ACCELERATORS = ("nvidia*", "kfd", "dxg")  # in /dev: NVIDIA's, AMD's, those of WSL
 NOT_FILES = ("/dev/", "/proc/", "/sys/")
-State = list[int] | None  # of a path: a file's size, times and inode; a folder's time; None: there is nothing
+COARSE_NS = 2 * 10**9  # file systems that keep whole seconds (FAT: every other one) may say that much too early
+State = list[int] | None  # of a path: a file's size, inode and times; a folder's times; None: there is nothing
 _LIBRARIES = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _witnesses: list[Witness] = []
 _hooked: list[bool] = []
@@ -84,12 +85,12 @@ class Witness:
             whole: one of them: of its folders that were opened all files count, as other processes wrote some of them.
 
         Returns:
-            None where it can't be said: something may have been read unheard, or something outside of `ours` has
-            changed since this witness began, and may have been read before.
+            None where it can't be said: something may have been read unheard, or something that others write (all
+            but what lies beside `whole`) has changed since this witness began, and may have been read before.
         """
         if self._hidden:
             return None
-        stored = tuple(f"{folder.resolve()}{os.sep}" for folder in ours)
+        stored, runs = _starts(ours), _starts([whole.parent])
         modules = _modules()
         code = {str(Path(path).parent) for path in modules}
         libraries = {path: state_of(path) for path in _absolute(sys.path)}
@@ -97,12 +98,13 @@ class Witness:
         opened |= {str(file) for folder in _folders_in(whole, opened) for file in folder.iterdir()}
         found = {path: state_of(path) for path in sorted(opened)}
         for path, state in list(found.items()):
-            if f"{path}{os.sep}".startswith(stored):
-                if _is_folder(state) or f"{os.sep}locks{os.sep}" in path:
-                    del found[path]
+            if f"{path}{os.sep}".startswith(stored) and (_is_folder(state) or f"{os.sep}locks{os.sep}" in path):
+                del found[path]
             elif _is_folder(state) and (path in code or path in libraries):
                 del found[path]  # byte code is written there; libraries' are noted below
-            elif state is not None and path not in self._made and max(state[-2:]) >= self._since:
+            elif path in self._made or path.startswith(runs):
+                continue  # written by this process, or by one that trains for it
+            elif state is not None and _latest(state) >= self._since:
                 return None
         return found | libraries
 
@@ -119,7 +121,7 @@ def state_of(path: str | Path) -> State:
     except (OSError, ValueError):
         return None
     if stat.S_ISDIR(found.st_mode):
-        return [found.st_mtime_ns]
+        return [found.st_mtime_ns, found.st_ctime_ns]
     return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
 
 
@@ -164,5 +166,16 @@ def _folders_in(whole: Path, opened: Iterable[str]) -> set[Path]:
     return {folder for name in inside if (folder := whole / Path(name).parts[0]).is_dir()}
 
 
+def _starts(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Return what paths in folders start with: of a link its own name, too."""
+    return tuple(f"{each}{os.sep}" for folder in folders for each in (folder.absolute(), folder.resolve()))
+
+
 def _is_folder(state: State) -> bool:
-    return state is not None and len(state) == 1
+    return state is not None and len(state) == 2
+
+
+def _latest(state: list[int]) -> int:
+    """Return the latest time, ns, at which a path may have changed."""
+    time_ns = max(state[-2:])
+    return time_ns if time_ns % 10**9 else time_ns + COARSE_NS

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 import polars as pl
@@ -152,6 +152,7 @@ class _Written:
     def __init__(self, like: pl.Series) -> None:
         self._name, self._dtype, self._bytes = like.name, like.dtype, 0
         self._handle, path = _named()
+        self._close = finalize(self, os.close, self._handle)  # also where reading fails: it would fill the disk
         Path(path).unlink()
 
     def takes(self, part: pl.Series) -> bool:
@@ -168,7 +169,7 @@ class _Written:
     def series(self) -> pl.Series:
         """Map all of them into memory; nothing can be added then."""
         values = np.frombuffer(mmap.mmap(self._handle, self._bytes, access=mmap.ACCESS_READ), NUMBERS[self._dtype])
-        os.close(self._handle)
+        self._close()
         if importlib.util.find_spec("pyarrow") is None:
             return pl.Series(self._name, values)
         import pyarrow

@@ -241,7 +241,7 @@ def run_cells(
         executors.execute(jobs, config.executor, on_event)
     terminal.will_say(NOTHING_TO_TRAIN)
     if tracker.trouble:
-        terminal.warn(tracker.trouble)
+        terminal.warn(tracker.trouble, again=False)
     return replace(config.track, wandb=tracker.mode)
 
 

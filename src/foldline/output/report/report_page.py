@@ -91,7 +91,7 @@ def track(tracker: WandbTracker, report: ReportData, artifacts: Mapping[str, Pat
         if tracker.mode != "disabled":
             tracker.log_summary(tracking_summary(report, artifacts))
     if tracker.trouble:
-        terminal.warn(tracker.trouble)
+        terminal.warn(tracker.trouble, again=False)
 
 
 def write(folder: Path, report: ReportData) -> Path:
