@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from foldline.core import unchanged
 from foldline.core.errors import UserError
 from foldline.data import file_patterns
 
@@ -56,6 +57,21 @@ def test_columns_come_from_names_and_folders(tmp_path: Path) -> None:
         "train/home/a b.csv": {"place": "home", "ride": "a b"},
         "train/lab/007.csv": {"place": "lab", "ride": "007"},
     }
+
+
+@pytest.mark.parametrize("pattern", ["train/*/a.csv", "train/*/deep/a.csv", "train/**/a.csv", "train/{place}/a.csv"])
+def test_a_file_that_comes_into_a_folder_which_was_there_is_a_change(pattern: str, tmp_path: Path) -> None:
+    name = "deep/a.csv" if "deep" in pattern else "a.csv"
+    source = made(tmp_path / "rides", f"train/lab/{name}", "train/home/notes.txt")
+    witness = unchanged.Witness()
+    file_patterns.matching(source, pattern, "data.train")
+    witness.end()
+    facts = witness.facts([], tmp_path / "runs" / "cells")
+    assert facts is not None
+    (source / "train" / "home" / "notes.txt").write_text("others")
+    assert not unchanged.differing(facts)
+    made(source, f"train/home/{name}")
+    assert unchanged.differing(facts) == str(source / "train" / "home")
 
 
 def test_brackets_are_literal(tmp_path: Path) -> None:

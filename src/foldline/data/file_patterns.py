@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from foldline.core import unchanged
 from foldline.core.errors import UserError, shortened
 from foldline.data.packed_files import guarded, members
 from foldline.data.readers import ENDINGS
@@ -101,8 +102,15 @@ def _in_folder(source: Path, pattern: str) -> list[str]:
     parts = [glob.escape(part) if literal else part for literal, part in _pieces(pattern)]
     wide = "".join("*" if SPECIAL.fullmatch(part) and part[0] == "{" else part for part in parts)
     with guarded(source, rule="can't be listed", way_out="Name another data.source."):
-        names = glob.glob(wide, root_dir=source, recursive=True)  # noqa: PTH207 (pathlib's has no escaped root)
+        for end in (place + 1 for place, sign in enumerate(wide) if sign == "/"):
+            for folder in _glob(wide[:end], source):
+                unchanged.reads(source / folder)  # glob lists none for a name that is written out
+        names = _glob(wide, source)
         return [name for name in names if not (source / name).is_dir()]
+
+
+def _glob(wide: str, source: Path) -> list[str]:
+    return glob.glob(wide, root_dir=source, recursive=True)  # noqa: PTH207 (pathlib's has no escaped root)
 
 
 def _pieces(pattern: str) -> Iterator[tuple[bool, str]]:
