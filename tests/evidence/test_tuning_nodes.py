@@ -33,7 +33,7 @@ from foldline.evidence.tuning.trial_queue import TrialQueue
 postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-AWAY_S = 10.0  # of waiting: every worker asks four times meanwhile
+AWAY_S = 30.0  # longer than every wait between two attempts
 NEVER_S = 1e6
 PATIENCE_S = 300.0  # longest wait for something that must happen
 Tell = Callable[..., Any]  # Optuna's
@@ -90,18 +90,30 @@ def numbers(trials: list[FrozenTrial], state: TrialState) -> set[int]:
 
 
 def test_a_storage_that_goes_away_for_a_while(server: Any, homes: tuple[Path, Path]) -> None:
-    command = shared_studies.words(server.url, 2, "tune.workers=2")
-    with ExitStack() as stack:
-        nodes = [start(home, command, stack) for home in homes]
-        until("a study", lambda: all((home / "runs" / "search" / "latest").exists() for home in homes), nodes)
-        watched = shared_studies.study(server.url, homes[0])
-        until("a trial", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 1, nodes)
-        server.stop()
-        time.sleep(AWAY_S)
-        server.start()
-        assert len(watched.get_trials(states=[TrialState.COMPLETE])) < shared_studies.TRIALS, "it went away too late"
-        ended_well(nodes)
-    shared_studies.assert_whole(server.url, homes)
+    """Again with another study, of more trials, where the trials of one had all ended before it went away."""
+    for seed, trials in ((2, 12), (4, 40), (5, 120)):
+        command = shared_studies.words(server.url, seed, "tune.workers=2", f"tune.trials={trials}")
+        with ExitStack() as stack:
+            nodes = [start(home, command, stack) for home in homes]
+            complete = _goes_away(server, homes, nodes)
+            ended_well(nodes)
+        shared_studies.assert_whole(server.url, homes, trials)
+        if complete < trials:
+            return
+    raise AssertionError("it went away too late, of each study")
+
+
+def _goes_away(server: Any, homes: tuple[Path, Path], nodes: list[Child]) -> int:
+    """Stop the server once both machines take part and a trial is complete; return how many are when it is back."""
+    began = time.time()
+    latest = [home / "runs" / "search" / "latest" for home in homes]
+    until("a study", lambda: all(each.exists() and each.lstat().st_mtime >= began for each in latest), nodes)
+    watched = shared_studies.study(server.url, homes[0])
+    until("a trial", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 1, nodes)
+    server.stop()
+    time.sleep(AWAY_S)
+    server.start()
+    return len(watched.get_trials(states=[TrialState.COMPLETE]))
 
 
 def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: Path, tmp_path: Path) -> None:

@@ -42,15 +42,17 @@ def study(storage: str, home: Path) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=database)
 
 
-def assert_whole(storage: str, homes: tuple[Path, ...]) -> list[FrozenTrial]:
+def assert_whole(storage: str, homes: tuple[Path, ...], count: int = TRIALS) -> list[FrozenTrial]:
     """Check that as many trials count as were asked for: none is lost, double or stuck, and all machines agree.
+
+    count: trials that were asked for.
 
     Returns:
         The trials, those that failed, too.
     """
     trials = study(storage, homes[0]).trials
     states = Counter(trial.state for trial in trials)
-    assert states[TrialState.COMPLETE] == TRIALS and not states[TrialState.RUNNING], states
+    assert states[TrialState.COMPLETE] == count and not states[TrialState.RUNNING], states
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = min(complete, key=lambda trial: (trial.value, trial.number))
     for home in homes:
