@@ -58,6 +58,23 @@ def mae(of: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.abs(predicted - of).mean())
 
 
+def assert_keys_reach(name: str, changes: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Check that trees are others where a key is. changes: a table, and what is changed of it."""
+    x, y = inputs(), np.exp(inputs()[:, :1].astype(np.float64))
+    common = (
+        ({"objective": "huber", "alpha": 10.0}, {"alpha": 0.01}),
+        ({"objective": "tweedie", "tweedie_variance_power": 1.1}, {"tweedie_variance_power": 1.9}),
+        ({"objective": "quantile", "alpha": 0.1}, {"alpha": 0.9}),
+    )
+    for table, change in (*common, *changes):
+        found = []
+        for each_table in (table, table | change):
+            model = made(name, **each_table)
+            model.fit(x, y, 0, 1)
+            found.append(model.predict(x, 1))
+        assert not np.array_equal(*found), change
+
+
 def words(name: str) -> str:
     """Return the override by which the rides have this model beside LightGBM, and no network."""
     keys = ", ".join(f"{key} = {value}" for key, value in SMALL[name].items())

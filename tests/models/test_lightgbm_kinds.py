@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from sklearn import metrics
+from tree_libraries import inputs, truth
 
 from foldline.models.contract import Kind
 from foldline.models.ops.boosting import Watched, cross_entropy
@@ -16,24 +17,6 @@ from foldline.models.systems.lightgbm import LightGBM
 from foldline.models.systems.lightgbm_config import SERVES, Config, Objective
 
 ROWS = 400
-
-
-def inputs() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
-
-
-def truth(kind: Kind) -> np.ndarray:
-    """(R, K), learnable from the inputs."""
-    x = inputs().astype(np.float64)
-    if kind == "binary":
-        return (x[:, :1] > 0.5).astype(np.float64)
-    if kind == "multilabel":
-        return (x > 0).astype(np.float64)
-    if kind == "multiclass":
-        return np.eye(3)[x.argmax(axis=1)]
-    if kind == "distribution":
-        return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
-    return (x[:, :1] > 0).astype(np.float64) + (x[:, :1] > 1) if kind == "ordinal" else x
 
 
 def fitted(kind: Kind, objective: str, y: np.ndarray | None = None, **more: Any) -> LightGBM:
