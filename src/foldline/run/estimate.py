@@ -57,8 +57,7 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig) -> Estimates:
     todo = [job for job in jobs if job.force or not job.cell.done]
     groups: dict[str, list[Job]] = {}
     for job in todo:
-        label = job.cell.model.label + (", pre-training" if job.cell.pretraining_store else "")
-        groups.setdefault(label, []).append(job)
+        groups.setdefault(job.cell.line, []).append(job)
     workers, found, cell_s = workers_for(todo, config), [], dict[str, float]()
     gpus = 0 if config.kind == "ray" else len(lanes_for(todo, config).gpus)
     for label, alike in groups.items():
@@ -105,7 +104,7 @@ def _kind(job: Job, gpus: int) -> int:
 
 def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
     """Estimate the seconds that the training of a cell takes."""
-    count = len(store.lengths) if folds is None else len(folds.inside(cell.fold))
+    count = len(store.lengths) if folds is None else len(cell.inside(folds))
     model = cell.model
     if model.fitted_as == "estimator":
         return ESTIMATOR_S * count
