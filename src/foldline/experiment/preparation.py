@@ -130,7 +130,7 @@ def prepare(
         lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
         if model.fitted_as == "series":
-            series_cell.check(model.label, model.params, train)
+            series_cell.check(model.label, model.name, model.params, train)
     if any(model.fitted_as == "estimator" for model in config.models):
         with terminal.bar("open rows", "series") as update:
             for table in (competition.train, competition.test):
@@ -286,6 +286,8 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     features = len(prepared.train.names)
     counts = f"{labelled} series to learn from, {unlabelled} to predict, {features} features"
     terminal.say(f"{config.name}: {source}, {counts}")
+    if config.default:
+        terminal.say(f"models: {config.default}")
     made = "made just now" if chosen_folds.path.exists() else "to be made"
     just_now = f", {made}" if prepared.folds_made else ""
     kind = f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds"
