@@ -111,11 +111,11 @@ def decoding(tables: Sequence[Table]) -> Iterator[Decoding | None]:
         UserError: a table is not of the competition's shape.
     """
     missing = [table for table in tables if exact_rows.damage(exact_rows.path_of(table))]
+    for table in missing:
+        exact_rows.check(table)
     if sum(len(table.lengths) for table in missing) < FEWEST:
         yield None
         return
-    for table in missing:
-        exact_rows.check(table)
     beside = Decoding(missing)
     try:
         yield beside
