@@ -16,7 +16,7 @@ source = "{source}"
 id = "{id}"
 key = "series"
 order = "time"
-inputs = ["push", "valve"]
+inputs = {inputs}
 static = ["place"]
 target = ["pressure"]
 {data}
@@ -26,7 +26,7 @@ families = ["raw", "time", "lags", "static"]
 
 [folds]
 kind = "stratified-group"
-k = 2
+k = {folds}
 
 [train]
 epochs = {epochs}
@@ -47,6 +47,7 @@ OF_SERIES = f"""level = "series"
 kind = "multiclass"
 metric = "accuracy"
 classes = {list(CLASSES)}"""
+FIELDS = ("id", "inputs", "data", "folds", "epochs", "batch", "train", "model")  # of a case that its config has
 KNOWN = 16  # first steps of a known start
 
 
@@ -62,6 +63,13 @@ class Case:
     data: str = ""  # and of [data]
     series: int = SERIES
     steps: tuple[int, int] = (STEPS, STEPS)  # shortest and longest series
+    sensors: int = 0  # further inputs
+    folds: int = 2
+
+    @property
+    def inputs(self) -> list[str]:
+        """Name the columns of inputs."""
+        return ["push", "valve", *(f"sensor{number}" for number in range(self.sensors))]
 
     @property
     def on_series(self) -> bool:
@@ -89,7 +97,7 @@ LISTED = (
     Case("branches", 'name = "branches"\nbranches = [{blocks = [{kind = "bilstm"}, {kind = "conv"}]}]', epochs=6),
     Case("catboost", 'name = "catboost"\nrounds = 300'),
     Case("deepar", 'name = "deepar"'),
-    Case("deepar, autoregressive", 'name = "deepar"\nform = "autoregressive"', data=f"observed = {KNOWN}", epochs=2),
+    Case("deepar, autoregressive", 'name = "deepar"\nform = "autoregressive"', data=f"observed = {KNOWN}", epochs=2, series=16),
     Case("esrnn", 'name = "esrnn"'),
     Case("esrnn, forecast", 'name = "esrnn"\nform = "forecast"', data=f"observed = {KNOWN}"),
     Case("first_place", 'name = "first_place"', epochs=1),
@@ -99,7 +107,7 @@ LISTED = (
     Case("seq2seq", 'name = "seq2seq"', epochs=1),
     Case("seq2seq, autoregressive", 'name = "seq2seq"\nautoregressive = true', data=f"observed = {KNOWN}", epochs=1),
     Case("tft", 'name = "tft"', epochs=1),
-    Case("third_place", 'name = "third_place"', epochs=1, series=32),
+    Case("third_place", 'name = "third_place"\nwidth = 256', epochs=1),
     Case("generating wavenet", 'name = "wavenet"', data=f"observed = {KNOWN}"),
     Case("xgboost", 'name = "xgboost"\nrounds = 300'),
     # what makes cells dearer
@@ -139,7 +147,7 @@ def config_of(case: Case, folder: Path) -> Path:
     answers.select(case.id, "pressure").write_csv(source / "sample_submission.csv")
     path = folder / "configs" / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)
-    fields = {name: getattr(case, name) for name in ("id", "data", "epochs", "batch", "train", "model")}
+    fields = {name: getattr(case, name) for name in FIELDS}
     path.write_text(CONFIG.format(source=source, **fields), encoding="utf-8")
     return path
 
@@ -152,7 +160,8 @@ def _table(case: Case, count: int, seed: int) -> pl.DataFrame:
     step = np.arange(len(series)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     push = random.uniform(0.0, 5.0, len(series))
     place = series % 3
-    columns = {
+    sensors = {name: random.standard_normal(len(series)) for name in case.inputs[2:]}
+    columns = sensors | {
         "row": np.arange(len(series)) + seed * 10**7,
         "series": series + seed * 10**6,
         "step": step,

@@ -36,7 +36,7 @@ def seconds(
     Args:
         metric: what early stopping scores by.
         series: number of series that it is fitted on, of the store's.
-        predicted: number of answers.
+        predicted: number of answers that are predicted.
     """
     rounds, latest = int(params["rounds"]), list[tuple[BoostingCell, np.ndarray]]()
 
@@ -53,10 +53,14 @@ def seconds(
     whole = Size(max(1, round(series * store.scored.sum() / len(store.lengths))), rounds)
     measured = pass_time.measure(boost, Size(min(whole.count, MOST_ROWS), rounds), clock=clock, first=FIRST)
     ((trees, chosen),) = latest
-    began = clock()
-    trees.predict(store, chosen[:FEW_SERIES])
-    values = len(store.answers(chosen[:FEW_SERIES])) * trees.model.config.rounds
-    return measured.seconds(*whole) + (clock() - began) / values * predicted * rounds
+    answers = store.answers(chosen)
+
+    def predict(size: Size) -> None:
+        trees.predict_answers(store, answers[np.arange(size.count) % len(answers)])
+
+    of_answers = pass_time.measure(predict, Size(min(predicted, MOST_ROWS), 1), clock=clock, first=FIRST)
+    share = rounds / trees.model.config.rounds  # more rounds than the measured ones take so much longer
+    return measured.seconds(*whole) + share * of_answers.seconds(predicted, 1)
 
 
 def _fitted(

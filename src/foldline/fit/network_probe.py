@@ -25,8 +25,9 @@ from foldline.fit.labelled_series import labelled_series
 from foldline.fit.pass_time import Size
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.train_config import TrainConfig
+from foldline.fit.trainer import reseed
 from foldline.fit.training_state import State
-from foldline.fit.training_step import predict_batch, training_step
+from foldline.fit.training_step import predict_batch, training_step, weight_of
 
 MOST_ROWS = 1 << 19  # of the series that passes are made of: some 100 MB with 50 features
 SCALED_BY = 1 << 16  # rows that the scaler is fitted on: a pass takes as long whatever the scale
@@ -88,9 +89,13 @@ class NetworkProbe:
         return grows_faster(lambda steps: predict_batch(network, self.config, self.batch(Size(2, steps))))
 
     def batch(self, size: Size) -> Batch:
-        """Return series of so many steps, from those there are."""
+        """Return series of so many steps, from those there are, the shortest and the longest among them."""
         have, steps = self.base.x.shape[:2]
         series = torch.arange(size.count, device=self.device) % have
+        if size.count < have:
+            series = torch.linspace(0, have - 1, size.count, device=self.device).round().long()
+        if self.base.mask is not None:
+            series = self.base.mask.sum(dim=1).argsort()[series]
         step = torch.linspace(0, steps - 1, size.length, device=self.device).round().long()
         tensors = {name: value for name, value in vars(self.base).items() if isinstance(value, Tensor)}
         cut: dict[str, Any] = {name: value[series.to(value.device)] for name, value in tensors.items()}
@@ -109,15 +114,17 @@ class NetworkProbe:
         return mask, mask.sum(dim=1).cpu()
 
     def train(self, size: Size) -> None:
-        """Take a training step."""
+        """Take a training step, as the trainer does."""
         self.state.network.train()
         if self.state.graphs is not None and size not in self._captured:  # the first steps of a size are none
             self._captured.add(size)
             for _ in range(step_graphs.WARM_UP):
                 self.train(size)
+        reseed(self.device, *size)
         batch = augment(self.batch(size), self.config.augment, self.fold)
         batch = batch if self.pretext is None else self.pretext(batch)
-        training_step(self.state, self.config, [batch], self.config.lr)
+        loss = training_step(self.state, self.config, [batch], self.config.lr)
+        self.state.add_loss(loss, weight_of([batch]))
         self._wait()
 
     def predict(self, size: Size) -> None:

@@ -23,7 +23,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 FACTOR = 4  # from a size to the next
-PASS_S = 0.4  # a pass that is expected to take longer is not made
+PASS_S = 0.4  # a pass that is expected to take longer is not made,
+SECOND_S = 2.0  # but for the first longer, and the first larger one: by them costs are told apart
 TRIALS = 3  # of a size; the fastest counts, as noise only ever adds time
 ENOUGH_S = 0.3  # of trials of a size
 DEAR_S = 1.0  # a pass that takes so long is made once
@@ -93,7 +94,8 @@ def measure(
         while True:
             if size not in found:
                 found[size] = _timed(run, size, clock)
-            bigger = _grown(size, largest, axis, found[size], power)
+            most = PASS_S if any(getattr(each, axis) < getattr(size, axis) for each in found) else SECOND_S
+            bigger = _grown(size, largest, axis, found[size] / most, power)
             if bigger == size:
                 return size
             size = bigger
@@ -101,18 +103,21 @@ def measure(
     few = Size(*map(min, first, largest))
     run(few)  # what a process pays once: imports, compiling
     longest = grow(few, "length")
-    if grow(longest, "count") == longest:  # there long series took too long: what count costs, shorter ones tell
+    if grow(longest, "count") == longest:  # too long for more than a few: what count costs, shorter ones tell
         grow(max(size for size in found if found[size] <= found[longest] / FACTOR or size == few), "count")
     measured = sorted(found.items(), key=lambda each: each[0].count * each[0].length)
     return PassTime(tuple(measured), quadratic)
 
 
-def _grown(size: Size, largest: Size, axis: str, seconds: float, power: int) -> Size:
-    """Return the next size along an axis; the same where there is none, or it would take too long."""
+def _grown(size: Size, largest: Size, axis: str, share: float, power: int) -> Size:
+    """Return the next size along an axis; the same where there is none, or it would take too long.
+
+    share: of the time that the next one may take, which this one takes.
+    """
     own, most = getattr(size, axis), getattr(largest, axis)
     for factor in (FACTOR, 2):
         bigger = min(own * factor, most)
-        if seconds * (bigger / own) ** power <= PASS_S:
+        if share * (bigger / own) ** power <= 1:
             return size._replace(**{axis: bigger})
     return size
 

@@ -35,8 +35,9 @@ def seconds(
         latest[:] = [(SeriesCell(name, params, config), short, chosen)]
         latest[0][0].fit(short, chosen, 0, lambda kind, **values: None)
 
-    fit(FEW)  # compiles
-    sizes = dict.fromkeys((FEW, FEW._replace(length=MORE.length), FEW._replace(count=MORE.count)))
+    few, more = (Size(min(size.count, series), min(size.length, int(store.lengths.max()))) for size in (FEW, MORE))
+    fit(few)  # compiles
+    sizes = dict.fromkeys((few, few._replace(length=more.length), few._replace(count=more.count)))
     measured = PassTime(tuple((size, _timed(lambda size=size: fit(size), clock)) for size in sizes), False)  # type: ignore[misc]
     (model, short, chosen), steps = latest[0], float(store.lengths.mean())
     a_step = _timed(lambda: model.predict(short, chosen), clock) / int(short.lengths[chosen].sum())

@@ -23,6 +23,7 @@ from foldline.run import cell_stores
 from foldline.run.cells import Job
 
 ESTIMATOR_S = 0.02  # s a series that an estimator of open rows is fitted to; the slowest measured
+FILES_S = 0.05  # of a cell: its files, their checksums, its lock
 PREPARED_ROWS = 1 << 17  # on which preparing is measured
 
 Part = tuple[Store, np.ndarray]  # some series of a store, (n,)
@@ -44,11 +45,8 @@ def seconds(job: Job, clock: Clock) -> float:
     parts = [(each, series) for each, series in parts if len(series)]
     if model.fitted_as == "estimator":
         return ESTIMATOR_S * len(inside)
-    if model.fitted_as == "series":
-        return _whole_series_s(job, store, inside, parts, clock)
-    if model.is_network:
-        return _network_s(job, store, inside, parts, clock)
-    return _boosting_s(job, store, inside, parts, clock)
+    kind = {"network": _network_s, "series": _whole_series_s, "rows": _boosting_s}[model.fitted_as]
+    return FILES_S + kind(job, store, inside, parts, clock)
 
 
 def _network_s(job: Job, store: Store, inside: np.ndarray, parts: Sequence[Part], clock: Clock) -> float:

@@ -15,7 +15,7 @@ from itertools import count
 
 from foldline.fit.pass_time import Clock
 from foldline.run import cell_time
-from foldline.run.cells import Job
+from foldline.run.cells import Cell, Job
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.executors import workers_for
 from foldline.run.lanes import lanes_for
@@ -31,6 +31,7 @@ class Estimate:
     cell_s: float  # one cell
     workers: int  # cells that are trained at a time
     total_s: float  # all of them, were there no others
+    is_bound: bool = False  # they take at most that: early stopping, or a curriculum, may save some of it
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,17 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig, clock: Clock = time.pe
         beside = workers if not gpus else gpus if cell.model.on_gpu else workers - gpus
         seconds, at_a_time = cell_time.seconds(alike[0], clock), min(beside, len(alike))
         total_s = seconds * math.ceil(len(alike) / at_a_time)
-        found.append(Estimate(label, len(alike), epochs, seconds, at_a_time, total_s))
+        found.append(Estimate(label, len(alike), epochs, seconds, at_a_time, total_s, _is_bound(cell)))
         cell_s |= dict.fromkeys((job.key for job in alike), seconds)
     return Estimates(found, _elapsed_s(todo, cell_s, workers, gpus))
+
+
+def _is_bound(cell: Cell) -> bool:
+    """Return whether a cell may take less than is estimated."""
+    train = cell.model.train
+    return cell.model.fitted_as in ("network", "rows") and (
+        train.watch.stop > 0 or (cell.model.is_network and train.sample.curriculum > 0)
+    )
 
 
 def _elapsed_s(jobs: Sequence[Job], cell_s: Mapping[str, float], workers: int, gpus: int = 0) -> float:
