@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from foldline.models import blocks
+
 SERIES, STEPS = 128, 64  # of the training table; half as many to predict
 CONFIG = """
 [data]
@@ -82,25 +84,27 @@ class Case:
         return "series" if self.on_series else "row"
 
 
-BLOCKS = {  # by kind, with what has no default
-    kind: 'time = "time"\nblocks = [{kind = "' + kind + '"}]'
-    for kind in (
-        "bilstm conformer conv glu gru hierarchical inception lru lstm mingru minlstm relative-transformer "
-        "residual-bilstm squeezeformer se-resnet stable tcn time2vec transformer unet wavenet"
-    ).split()
-}
+BLOCKS = tuple(blocks.BLOCKS)  # each alone in a hybrid, 64 wide
+ALONE = 'name = "hybrid"\ntime = "time"\nblocks = [{{kind = "{kind}"}}]'
 HYBRID = 'name = "hybrid"\nblocks = [{kind = "bilstm"}, {kind = "transformer"}]\n'
 ENCODER = 'name = "hybrid"\nblocks = [{kind = "transformer"}]\n'
 SMALL = 'name = "hybrid"\nwidth = 16\nblocks = [{kind = "conv"}]\n'
 LISTED = (
-    *(Case(kind, f'name = "hybrid"\n{blocks}', epochs=6) for kind, blocks in BLOCKS.items()),
+    *(Case(kind, ALONE.format(kind=kind), epochs=6) for kind in BLOCKS),
     Case("branches", 'name = "branches"\nbranches = [{blocks = [{kind = "bilstm"}, {kind = "conv"}]}]', epochs=6),
     Case("catboost", 'name = "catboost"\nrounds = 300'),
     Case("deepar", 'name = "deepar"'),
-    Case("deepar, autoregressive", 'name = "deepar"\nform = "autoregressive"', data=f"observed = {KNOWN}", epochs=2, series=16),
+    Case(
+        "deepar, autoregressive",
+        'name = "deepar"\nform = "autoregressive"',
+        data=f"observed = {KNOWN}",
+        epochs=2,
+        series=16,
+    ),
     Case("esrnn", 'name = "esrnn"'),
     Case("esrnn, forecast", 'name = "esrnn"\nform = "forecast"', data=f"observed = {KNOWN}"),
     Case("first_place", 'name = "first_place"', epochs=1),
+    Case("hybrid"),
     Case("lightgbm", 'name = "lightgbm"\nrounds = 300'),
     Case("patchtst", 'name = "patchtst"', epochs=1),
     Case("rocket", 'name = "rocket"', data=OF_SERIES, series=400),
@@ -115,8 +119,10 @@ LISTED = (
     Case("lightgbm, a class a series", 'name = "lightgbm"\nrounds = 100', data=OF_SERIES),
     Case("lightgbm, early stopping", 'name = "lightgbm"\nrounds = 300', train="watch = {share = 0.2, stop = 300}"),
     Case("watched", HYBRID, train="watch = {share = 0.4, best = true}"),
-    Case("augmented", SMALL, epochs=8, train="augment = {mixup = 0.5, time_warp = {share = 0.5}, jitter = {share = 1}}"),
-    Case("views", SMALL, epochs=1, series=512, train='tta = {reverse = true, scale = [0.9, 1.1]}'),
+    Case(
+        "augmented", SMALL, epochs=8, train="augment = {mixup = 0.5, time_warp = {share = 0.5}, jitter = {share = 1}}"
+    ),
+    Case("views", SMALL, epochs=1, series=512, train="tta = {reverse = true, scale = [0.9, 1.1]}"),
     Case("lengths", HYBRID, steps=(8, 512)),
     Case("curriculum", HYBRID, steps=(8, 512), train="sample = {curriculum = 1.0}"),
     Case("masked pre-training", f'{HYBRID}pretrain = {{source = "masked"}}'),

@@ -28,4 +28,6 @@ def test_a_blocks_work_grows_faster_where_it_attends(kind: str) -> None:
     network = build("hybrid", params, 3, (), Targets(count=1), names).eval()
     covariates.set_clocks(network, names, [0.0] * 3, [1.0] * 3)
     static = torch.zeros(2, 0, dtype=torch.long)
-    assert grows_faster(lambda steps: network(torch.randn(2, steps, 3), static, None)) == (kind in EACH_TO_EACH | DEEPER)
+    assert grows_faster(lambda steps: network(torch.randn(2, steps, 3), static, None)) == (
+        kind in EACH_TO_EACH | DEEPER
+    )

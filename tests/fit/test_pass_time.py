@@ -41,7 +41,7 @@ def test_what_is_not_measured_follows_from_what_is(kind: str, largest: Size) -> 
     work, quadratic = Worker(FORMULAS[kind]), kind == "attention"
     found = pass_time.measure(work.run, largest, quadratic, work.clock)
     assert found.seconds(*largest) == pytest.approx(FORMULAS[kind](*largest), rel=0.01)
-    assert found.measured[-1][0] == max(work.seen, key=lambda size: size.count * size.length)
+    assert found.measured[-1][0] == max(work.seen, key=lambda size: size.items * size.length)
 
 
 @pytest.mark.parametrize("quadratic", [False, True])

@@ -41,7 +41,7 @@ def seconds(
     rounds, latest = int(params["rounds"]), list[tuple[BoostingCell, np.ndarray]]()
 
     def boost(size: Size) -> None:
-        few, chosen = some_rows(store, size.count)
+        few, chosen = some_rows(store, size.items)
         try:
             trees = _fitted(name, {**params, "rounds": size.length}, config, metric, few, chosen)
         except NotScorable:  # of the few that are watched here, as of one class; those of the cell have a score
@@ -51,16 +51,16 @@ def seconds(
         latest[:] = [(trees, chosen)]
 
     whole = Size(max(1, round(series * store.scored.sum() / len(store.lengths))), rounds)
-    measured = pass_time.measure(boost, Size(min(whole.count, MOST_ROWS), rounds), clock=clock, first=FIRST)
+    measured = pass_time.measure(boost, Size(min(whole.items, MOST_ROWS), rounds), clock=clock, first=FIRST)
     ((trees, chosen),) = latest
     answers = store.answers(chosen)
 
     def predict(size: Size) -> None:
-        trees.predict_answers(store, answers[np.arange(size.count) % len(answers)])
+        trees.predict_answers(store, answers[np.arange(size.items) % len(answers)])
 
     of_answers = pass_time.measure(predict, Size(min(predicted, MOST_ROWS), 1), clock=clock, first=FIRST)
     share = rounds / trees.model.config.rounds  # more rounds than the measured ones take so much longer
-    return measured.seconds(*whole) + share * of_answers.seconds(predicted, 1)
+    return float(measured.seconds(*whole) + share * of_answers.seconds(predicted, 1))
 
 
 def _fitted(

@@ -19,12 +19,12 @@ STEPS = (32, 64, 128)  # powers of two, which blocks that halve or pad their ste
 FASTER = 1e-3  # by which the second step up may cost more a step than the first, and still be linear
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the work of all operations while it is on."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.work = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.work: int = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -42,7 +42,7 @@ def work(run: Callable[[], object]) -> int:
     """Count what a pass puts out."""
     with _Counter() as counter:
         run()
-    return counter.work
+    return int(counter.work)
 
 
 def grows_faster(run: Callable[[int], object], steps: Sequence[int] = STEPS) -> bool:

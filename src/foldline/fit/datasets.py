@@ -5,7 +5,6 @@ Whole series on the device are the plain case (device_dataset.py); all others ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -143,8 +142,3 @@ def count_in_training(config: TrainConfig, store: Store, series: float) -> float
         return series
     own = np.minimum(patches.steps(store, config.patches), kept_in_training(config, store))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
-
-
-def batches_in_epoch(config: TrainConfig, store: Store, series: float) -> int:
-    """Return how many batches an epoch on about so many series of a store has."""
-    return math.ceil(count_in_training(config, store, series) / config.batch)

@@ -91,9 +91,9 @@ class NetworkProbe:
     def batch(self, size: Size) -> Batch:
         """Return series of so many steps, from those there are, the shortest and the longest among them."""
         have, steps = self.base.x.shape[:2]
-        series = torch.arange(size.count, device=self.device) % have
-        if size.count < have:
-            series = torch.linspace(0, have - 1, size.count, device=self.device).round().long()
+        series = torch.arange(size.items, device=self.device) % have
+        if size.items < have:
+            series = torch.linspace(0, have - 1, size.items, device=self.device).round().long()
         if self.base.mask is not None:
             series = self.base.mask.sum(dim=1).argsort()[series]
         step = torch.linspace(0, steps - 1, size.length, device=self.device).round().long()

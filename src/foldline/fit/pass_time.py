@@ -1,13 +1,13 @@
 """How long a pass takes by its size, measured on passes that take a moment, however large the real ones are.
 
-A size is (count, length): series and their steps for a network, rows and rounds for boosted trees. Passes grow from a
-small one, first in length, then in count, as long as the next may be expected to take little. What is larger follows
+A size is (items, length): series and their steps for a network, rows and rounds for boosted trees. Passes grow from a
+small one, first in length, then in items, as long as the next may be expected to take little. What is larger follows
 from a sum of terms that can only grow, each with a cost of its own, fitted to what was measured:
 
     1         what a pass takes whatever its size: operations that are dispatched, the update of weights
     length    the same of each step of a recurrence that goes step by step, and of each round
-    count     what a series takes whatever its length
-    count * length, and where work grows with its square (counted_work.py) count * length^2
+    items     what a series takes whatever its length
+    items * length, and where work grows with its square (counted_work.py) items * length^2
 
 The largest pass that was measured is met exactly: caches make large passes dearer than small ones tell.
 """
@@ -35,7 +35,7 @@ Clock = Callable[[], float]  # -> s; time.process_time counts processor time ins
 class Size(NamedTuple):
     """How large a pass is."""
 
-    count: int  # of series, or rows
+    items: int  # series, or rows
     length: int  # steps of each, or rounds
 
 
@@ -49,12 +49,12 @@ class PassTime:
     measured: tuple[tuple[Size, float], ...]
     quadratic: bool  # whether a series' work may grow with the square of its length
 
-    def seconds(self, count: float, length: float) -> float:
+    def seconds(self, items: float, length: float) -> float:
         """Return the seconds of a pass of any size."""
         last, seconds = self.measured[-1]
         costs = self._costs()
         of_last = float(_terms(*last, self.quadratic) @ costs)
-        return seconds * float(_terms(count, length, self.quadratic) @ costs) / of_last
+        return seconds * float(_terms(items, length, self.quadratic) @ costs) / of_last
 
     def _costs(self) -> np.ndarray:
         """Return the seconds of each term's unit, none below 0: those of the least squared relative errors."""
@@ -63,13 +63,12 @@ class PassTime:
         terms = np.array([_terms(*size, self.quadratic) for size, _ in self.measured])
         seconds = np.array([seconds for _, seconds in self.measured])
         unit = terms.max(axis=0)  # so that all terms are of one size where they count
-        found: np.ndarray = nnls(terms / unit / seconds[:, None], np.ones(len(seconds)))[0]
-        return found / unit
+        return np.asarray(nnls(terms / unit / seconds[:, None], np.ones(len(seconds)))[0] / unit)
 
 
-def _terms(count: float, length: float, quadratic: bool) -> np.ndarray:
-    linear = [1.0, length, count, count * length]
-    return np.array([*linear, count * length**2] if quadratic else linear)
+def _terms(items: float, length: float, quadratic: bool) -> np.ndarray:
+    linear = [1.0, length, items, items * length]
+    return np.array([*linear, items * length**2] if quadratic else linear)
 
 
 def measure(
@@ -103,9 +102,9 @@ def measure(
     few = Size(*map(min, first, largest))
     run(few)  # what a process pays once: imports, compiling
     longest = grow(few, "length")
-    if grow(longest, "count") == longest:  # too long for more than a few: what count costs, shorter ones tell
-        grow(max(size for size in found if found[size] <= found[longest] / FACTOR or size == few), "count")
-    measured = sorted(found.items(), key=lambda each: each[0].count * each[0].length)
+    if grow(longest, "items") == longest:  # too long for more than a few: what more cost, shorter ones tell
+        grow(max(size for size in found if found[size] <= found[longest] / FACTOR or size == few), "items")
+    measured = sorted(found.items(), key=lambda each: each[0].items * each[0].length)
     return PassTime(tuple(measured), quadratic)
 
 

@@ -30,15 +30,15 @@ def seconds(
     latest = list[tuple[SeriesCell, Store, np.ndarray]]()
 
     def fit(size: Size) -> None:
-        chosen = spread(store, size.count * int(store.lengths.max()))
+        chosen = spread(store, size.items * int(store.lengths.max()))
         short = shortened(store, chosen, size.length)
         latest[:] = [(SeriesCell(name, params, config), short, chosen)]
         latest[0][0].fit(short, chosen, 0, lambda kind, **values: None)
 
-    few, more = (Size(min(size.count, series), min(size.length, int(store.lengths.max()))) for size in (FEW, MORE))
+    few, more = (Size(min(size.items, series), min(size.length, int(store.lengths.max()))) for size in (FEW, MORE))
     fit(few)  # compiles
-    sizes = dict.fromkeys((few, few._replace(length=more.length), few._replace(count=more.count)))
-    measured = PassTime(tuple((size, _timed(lambda size=size: fit(size), clock)) for size in sizes), False)  # type: ignore[misc]
+    sizes = dict.fromkeys((few, few._replace(length=more.length), few._replace(items=more.items)))
+    measured = PassTime(tuple((size, _timed(lambda size=size: fit(size), clock)) for size in sizes), False)
     (model, short, chosen), steps = latest[0], float(store.lengths.mean())
     a_step = _timed(lambda: model.predict(short, chosen), clock) / int(short.lengths[chosen].sum())
     fitted = measured.seconds(series, steps) + head_s(model, store, series, clock)

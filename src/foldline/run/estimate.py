@@ -21,6 +21,7 @@ from foldline.run.executors import workers_for
 from foldline.run.lanes import lanes_for
 from foldline.run.schedule import Schedule
 
+
 @dataclass(frozen=True)
 class Estimate:
     """Cells of one model that have yet to be trained."""
