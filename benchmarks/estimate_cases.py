@@ -126,7 +126,7 @@ LISTED = (
     Case("lengths", HYBRID, steps=(8, 512)),
     Case("curriculum", HYBRID, steps=(8, 512), train="sample = {curriculum = 1.0}"),
     Case("masked pre-training", f'{HYBRID}pretrain = {{source = "masked"}}'),
-    Case("teacher", f'{SMALL}[[model]]\n{SMALL}label = "student"\nteacher = {{of = ["hybrid"]}}'),
+    Case("teacher", epochs=16, model=f'{SMALL}[[model]]\n{SMALL}label = "student"\nteacher = {{of = ["hybrid"]}}'),
     Case("windows", HYBRID, steps=(1000, 1000), series=16, train="windows = {length = 100}"),
     Case("patches", HYBRID, steps=(1000, 1000), series=16, train="patches = {rows = 4}"),
     Case("batch of 512", SMALL, series=2048, batch=512),

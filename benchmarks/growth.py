@@ -73,7 +73,7 @@ def summary(axes: Mapping[str, Sequence[Size]], base: Mapping[str, int]) -> Iter
     yield "|---|--:|--:|" + "--:|" * len(axes)
     for stage, cost in first.costs.items():
         slopes = [exponent([size.costs[stage].cpu_seconds for size in sizes]) for sizes in axes.values()]
-        numbers = " | ".join(f"{slope:.1f}" for slope in slopes)
+        numbers = " | ".join(f"{round(slope, 1) + 0.0:.1f}" for slope in slopes)
         yield f"| {stage} | {cost.cpu_seconds:.2f} | {cost.memory / 2**20:,.0f} | {numbers} |"
 
 
@@ -85,11 +85,11 @@ def details(axes: Mapping[str, Sequence[Size]], base: Mapping[str, int]) -> Iter
         for axis, sizes in axes.items():
             costs = [size.costs[stage] for size in sizes]
             taken = [cost.cpu_seconds for cost in costs]
-            at = ", ".join(f"{each[axis]:,}" for each in grown(axis, base))
-            memory = ", ".join(f"{cost.memory / 2**20:,.0f}" for cost in costs)
-            said = ", ".join(f"{size.estimated[stage]:.1f}" for size in sizes if stage in size.estimated)
-            seconds = ", ".join(f"{each:.2f}" for each in taken)
-            yield f"| {stage} | {axis} | {at} | {seconds} | {exponent(taken):.2f} | {memory} | {said} |"
+            at = " / ".join(f"{each[axis]:,}" for each in grown(axis, base))
+            memory = " / ".join(f"{cost.memory / 2**20:,.0f}" for cost in costs)
+            said = " / ".join(f"{size.estimated[stage]:.1f}" for size in sizes if stage in size.estimated)
+            seconds = " / ".join(f"{each:.2f}" for each in taken)
+            yield f"| {stage} | {axis} | {at} | {seconds} | {round(exponent(taken), 2) + 0.0:.2f} | {memory} | {said} |"
 
 
 def main(argv: Sequence[str]) -> int:
