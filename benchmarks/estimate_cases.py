@@ -118,6 +118,8 @@ LISTED = (
     Case("a class a series", HYBRID, data=OF_SERIES),
     Case("lightgbm, a class a series", 'name = "lightgbm"\nrounds = 100', data=OF_SERIES),
     Case("lightgbm, early stopping", 'name = "lightgbm"\nrounds = 300', train="watch = {share = 0.2, stop = 300}"),
+    Case("lightgbm, many rows", 'name = "lightgbm"\nrounds = 100', series=2000),
+    Case("catboost, many rows", 'name = "catboost"\nrounds = 100', series=2000),
     Case("watched", HYBRID, train="watch = {share = 0.4, best = true}"),
     Case(
         "augmented", SMALL, epochs=8, train="augment = {mixup = 0.5, time_warp = {share = 0.5}, jitter = {share = 1}}"

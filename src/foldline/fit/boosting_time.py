@@ -16,7 +16,8 @@ from foldline.fit.network_probe import spread
 from foldline.fit.pass_time import Clock, Size
 from foldline.fit.train_config import TrainConfig
 
-MOST_ROWS = 1 << 16  # that are measured
+MOST_ROWS, MOST_ROUNDS = 1 << 17, 32  # that are measured: rounds are alike, but rows of large tables are cheaper
+PASS_S = 1.0  # of a boosting: as rows become many they become cheaper, or dearer
 FIRST = Size(1 << 10, 2)  # rows and rounds of the smallest measured boosting
 FEW_SERIES = 4  # that these rows are of at least: early stopping keeps some out
 
@@ -38,9 +39,10 @@ def seconds(
         series: number of series that it is fitted on, of the store's.
         predicted: number of answers that are predicted.
     """
-    rounds, latest = int(params["rounds"]), list[tuple[BoostingCell, np.ndarray]]()
+    rounds, made, chosen = int(params["rounds"]), dict[int, BoostingCell](), np.arange(0)
 
     def boost(size: Size) -> None:
+        nonlocal chosen
         few, chosen = some_rows(store, size.items)
         try:
             trees = _fitted(name, {**params, "rounds": size.length}, config, metric, few, chosen)
@@ -48,19 +50,20 @@ def seconds(
             assert metric is not None, "a score was asked for"
             nearest = metric.nearest_loss(store.targets)
             trees = _fitted(name, {**params, "rounds": size.length}, config, nearest, few, chosen)
-        latest[:] = [(trees, chosen)]
+        made[size.length] = trees
 
     whole = Size(max(1, round(series * store.scored.sum() / len(store.lengths))), rounds)
-    measured = pass_time.measure(boost, Size(min(whole.items, MOST_ROWS), rounds), clock=clock, first=FIRST)
-    ((trees, chosen),) = latest
+    most = Size(min(whole.items, MOST_ROWS), min(rounds, MOST_ROUNDS))
+    boosting = pass_time.measure(boost, most, clock=clock, first=FIRST, pass_s=PASS_S)
     answers = store.answers(chosen)
 
     def predict(size: Size) -> None:
+        trees = made[max(each for each in made if each <= size.length)]
         trees.predict_answers(store, answers[np.arange(size.items) % len(answers)])
 
-    of_answers = pass_time.measure(predict, Size(min(predicted, MOST_ROWS), 1), clock=clock, first=FIRST)
-    share = rounds / trees.model.config.rounds  # more rounds than the measured ones take so much longer
-    return float(measured.seconds(*whole) + share * of_answers.seconds(predicted, 1))
+    most = Size(min(predicted, MOST_ROWS), max(made))
+    predicting = pass_time.measure(predict, most, clock=clock, first=FIRST)
+    return float(boosting.seconds(*whole) + predicting.seconds(predicted, rounds))
 
 
 def _fitted(

@@ -77,6 +77,7 @@ def measure(
     quadratic: bool = False,
     clock: Clock = time.perf_counter,
     first: Size = FIRST,
+    pass_s: float = PASS_S,
 ) -> PassTime:
     """Measure passes from a small one up to the largest one, or to the last that takes a moment.
 
@@ -84,26 +85,33 @@ def measure(
         run: makes a pass.
         quadratic: whether a series' work may grow with the square of its length.
         first: smallest size.
+        pass_s: a pass that is expected to take longer is not made.
     """
     found: dict[Size, float] = {}
+
+    def look(size: Size) -> Size:
+        if size not in found:
+            found[size] = _timed(run, size, clock)
+        return size
 
     def grow(size: Size, axis: str) -> Size:
         """Measure passes that grow along an axis; return the last one."""
         power = 1 + quadratic if axis == "length" else 1
+        look(size)
         while True:
-            if size not in found:
-                found[size] = _timed(run, size, clock)
-            most = PASS_S if any(getattr(each, axis) < getattr(size, axis) for each in found) else SECOND_S
-            bigger = _grown(size, largest, axis, found[size] / most, power)
+            is_first = all(getattr(each, axis) >= getattr(size, axis) for each in found)
+            bigger = _grown(size, largest, axis, found[size] / (SECOND_S if is_first else pass_s), power)
             if bigger == size:
                 return size
-            size = bigger
+            size = look(bigger)
 
     few = Size(*map(min, first, largest))
     run(few)  # what a process pays once: imports, compiling
     longest = grow(few, "length")
     if grow(longest, "items") == longest:  # too long for more than a few: what more cost, shorter ones tell
         grow(max(size for size in found if found[size] <= found[longest] / FACTOR or size == few), "items")
+    # What an item costs whatever its length, and what each of its steps costs, both lengths of many tell apart.
+    look(Size(max(size.items for size in found), few.length))
     measured = sorted(found.items(), key=lambda each: each[0].items * each[0].length)
     return PassTime(tuple(measured), quadratic)
 
