@@ -3,8 +3,7 @@
     ./run.sh bench winners [--only SET] [--page] [--fresh]
 
 Sets: the eight of classes and two of numbers inside aeon's wheel (uea.py writes their files). Each is trained once by a
-config without a [[model]]; members are what it blends. The truth of a test part is read after training, and by nothing
-else. Differences are member less default, with a 95 % interval over series, paired; seconds are those of the cells on
+config without a [[model]]; members are what it blends. The truth of the test parts is read once all is trained. Differences are member less default, with a 95 % interval over series, paired; seconds are those of the cells on
 a core, parameters the numbers in a cell's file. Cells are kept below the cache folder: an interrupted run goes on where
 it was, --fresh begins anew. --page writes docs/models-table.md.
 """
@@ -138,11 +137,14 @@ def main() -> int:
     if given.fresh:
         shutil.rmtree(CACHE, ignore_errors=True)
     python = environments.environment(environments.CACHE / "winners-aeon", [f"aeon=={uea.VERSION}"])
-    names, scores = (given.only,) if given.only else (*uea.LABELS, *uea.NUMBERS), list[Score]()
+    names, made = (given.only,) if given.only else (*uea.LABELS, *uea.NUMBERS), dict[str, tuple[Path, Path]]()
     with Terminal().bar("winners", "sets") as update:
-        for number, name in enumerate(names, 1):
-            scores += scores_of(name, *trained(name, python))
-            update(number, len(names))
+        for name in names:
+            made[name] = trained(name, python)
+            update(len(made), len(names))
+    scores = [
+        score for name in names for score in scores_of(name, *made[name])
+    ]  # no truth is read before all is trained
     text = table(scores)
     print(text)
     (CACHE / "scores.json").write_text(json.dumps([asdict(each) for each in scores], indent=1), encoding="utf-8")
