@@ -3,9 +3,10 @@
     ./run.sh bench winners [--only SET] [--page] [--fresh]
 
 Sets: the eight of classes and two of numbers inside aeon's wheel (uea.py writes their files). Each is trained once by a
-config without a [[model]]; members are what it blends. The truth of the test parts is read once all is trained. Differences are member less default, with a 95 % interval over series, paired; seconds are those of the cells on
-a core, parameters the numbers in a cell's file. Cells are kept below the cache folder: an interrupted run goes on where
-it was, --fresh begins anew. --page writes docs/models-table.md.
+config without a [[model]]; members are what it blends. The truth of the test parts is read once all is trained.
+Differences are member less default, with a 95 % interval over series, paired; seconds are those of the cells on a core,
+parameters the numbers in a cell's file. Cells are kept below the cache folder: an interrupted run goes on where it was,
+--fresh begins anew. --page writes docs/models-table.md.
 """
 
 import argparse
