@@ -15,7 +15,6 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, open_rows, store, table_notes
 from foldline.data.channel_files import WIDTH
-from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
@@ -181,17 +180,6 @@ def _plan_inputs(
 
     exact = exact_rows.path_of(competition.test).stem if with_exact else ""
     return PlanInputs(config.data, config.features, train, made_folds, test.fingerprint, exact, pretraining_data)
-
-
-def exact_tables(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
-    """Decode the exact rows of the train and test tables, where post.decode is set."""
-    if not config.post.decode:
-        return None, None
-    with terminal.bar("decoding", "series") as update:
-        found = (exact_rows.obtain(competition.train, update), exact_rows.obtain(competition.test, update))
-    for doubt in (exact.doubt for exact in found if exact.doubt):
-        terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
-    return found
 
 
 def run_cells(
