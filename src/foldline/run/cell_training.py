@@ -258,7 +258,7 @@ def _predict_test(cell: Cell, table: Path, shares: int) -> None:
 
     Args:
         table: its store.
-        shares: how many cells' shares of the cores it may take; rows of trees can be spread over them, with the same bits.
+        shares: how many cells' shares of the cores it may take; trees spread rows over them, with the same bits.
     """
     fingerprint = open_store(table).fingerprint
     why = cell.test_damage(fingerprint)

@@ -20,8 +20,9 @@ from foldline.run.lanes import lanes_for
 from foldline.run.on_ray import cluster_run, nodes, session
 from foldline.run.turns import OnEvent
 
-# Finished cells that only predict begin in this process: workers import PyTorch, each, which takes longer than most tables.
-BRIEFLY_S = 10.0  # a few times what a worker's start takes on a busy machine: who has more to predict loses no more
+# Finished cells that only predict begin in this process: each worker imports PyTorch, which takes longer than most
+# tables. In s of the processor, a few times what that takes on a busy machine: who has more to predict loses no more.
+BRIEFLY_S = 10.0
 
 
 def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:

@@ -58,7 +58,7 @@ def take_turns(jobs: Sequence[Job], together: int, on_event: OnEvent) -> None:
 
 
 def take_turns_briefly(jobs: Sequence[Job], together: int, on_event: OnEvent, seconds: float) -> list[Job]:
-    """Run jobs as `take_turns` does, until this thread has computed for so many seconds; return those that were not begun.
+    """Run jobs as `take_turns` does, until this thread has computed for so many seconds; return those not begun.
 
     Seconds of the processor: on a busy machine they say how much there is to do, the clock does not.
     """
