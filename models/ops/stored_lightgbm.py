@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 FILES = ("lib_lightgbm.so", "lib_lightgbm.dylib")  # of the wheels for Linux and macOS, beside the package
-FLOAT_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # the library's numbers for them
+FLOAT_TYPES: dict[np.dtype[Any], int] = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # the library's numbers for them
 ROW_MAJOR, NORMAL = 1, 0  # its numbers for the layout of a matrix, and for predictions in the target's unit
 ROWS_AT_ONCE = 1 << 30  # it counts rows in 32 bits
 
@@ -45,7 +45,7 @@ class StoredBooster:
         Raises:
             ValueError: training had another number of features.
         """
-        x = np.ascontiguousarray(x, dtype=x.dtype if x.dtype in FLOAT_TYPES else np.float32)
+        x = np.ascontiguousarray(x, dtype=x.dtype if x.dtype in FLOAT_TYPES else np.dtype(np.float32))
         found = np.empty((len(x), self._classes))
         for start in range(0, len(x), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
