@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 FILES = ("lib_lightgbm.so", "lib_lightgbm.dylib")  # of the wheels for Linux and macOS, beside the package
-FLOAT_TYPES: dict[np.dtype[Any], int] = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # the library's numbers for them
+FLOAT_TYPES: dict[np.dtype[Any], int] = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # its numbers for them
 ROW_MAJOR, NORMAL = 1, 0  # its numbers for the layout of a matrix, and for predictions in the target's unit
 ROWS_AT_ONCE = 1 << 30  # it counts rows in 32 bits
 
