@@ -24,25 +24,29 @@ QUOTED = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]++|"")*+"(?=,|\r?\n|\r?\Z)')  # 
 MARK = b"\xef\xbb\xbf"
 
 
-def blocks(stream: BinaryIO) -> Iterator[bytes]:
+def blocks(stream: BinaryIO) -> Iterator[bytearray]:
     """Cut a file into blocks of whole rows, of BLOCK bytes or more where a quoted text goes on."""
-    while block := stream.read(BLOCK):
-        parts = [block + stream.readline()]
-        quotes = parts[0].count(b'"')
+    while True:
+        block = bytearray(BLOCK)
+        del block[stream.readinto(block) :]  # type: ignore[attr-defined]
+        if not block:
+            return
+        block += stream.readline()
+        quotes = block.count(b'"') if b'"' in block else 0  # to count takes longer
         while quotes % 2 and (more := b"".join(stream.readlines(MORE))):
-            parts.append(more)
+            block += more
             quotes += more.count(b'"')
-        yield b"".join(parts)  # no copy of one part
+        yield block
 
 
-def head_of(block: bytes) -> bytes:
+def head_of(block: bytes | bytearray) -> bytes:
     """Return the header of a file's first block, with empty lines before it; a quoted name may hold ends of lines."""
     end = 0
     while end := block.find(LINE_END, end) + 1:
         head = block[:end]
         if head.removeprefix(MARK).strip() and head.count(b'"') % 2 == 0:
-            return head
-    return block
+            return bytes(head)
+    return bytes(block)
 
 
 class RowLengths:
@@ -53,7 +57,7 @@ class RowLengths:
         self.path, self.fields = path, fields
         self._lines = self._filled = self._height = 0
 
-    def add(self, block: bytes, height: int) -> None:
+    def add(self, block: bytes | bytearray, height: int) -> None:
         """Look at the next block. height: rows that were read of it.
 
         Raises:
@@ -72,6 +76,10 @@ class RowLengths:
             raise _uneven(self.path, line + int(odd[0]) + 1, self.fields, int(counts[odd[0]]))
         self._lines, self._filled = line + len(counts), self._filled + len(counts) - len(empty)
         self._height += height
+
+    def add_checked(self, rows: int) -> None:
+        """Count rows, each one line, that others have found to have the fields of the header."""
+        self._lines, self._filled, self._height = self._lines + rows, self._filled + rows, self._height + rows
 
     def finish(self) -> None:
         """Refuse a file that was read in part.
