@@ -1,12 +1,13 @@
-"""Machine code of small functions on numbers and arrays, by llvmlite alone: some 0.1 s from their text to the first call.
+"""Machine code of small functions on numbers and arrays, by llvmlite alone: 0.3 s from their text to the first call.
 
-numba, which llvmlite comes with, takes far more of Python, but 0.7 s to be imported, and seconds where it has to compile.
+numba, which llvmlite comes with, takes far more of Python, but 0.7 s to be imported, and seconds where it compiles.
 Here a function is Python of few words:
 
     int, float           of 64 bits; whole numbers wrap around, and `>>` takes them for unsigned ones
-    Bytes, Ints, Floats  arrays of one dimension, contiguous: uint8, int64, float64; no index is checked, none is negative
+    Bytes, Ints, Floats  arrays of one dimension, contiguous: uint8, int64, float64; no index is checked nor negative
     statements           assignments, `while`, `for ... in range(...)`, `if`, `return`, `break`, `continue`
-    expressions          + - * & | ^ << >>, / of floats, comparisons, and, or, not, float(n)
+    expressions          + - * & | ^ << >>, / of floats, comparisons, and, or, not, float(n); `x if c else y` has both
+                         sides computed
     calls                of the helpers it is compiled with, and of WORDS, which Python itself lacks
 
 A variable has the type of what it is first given. A name from outside the function is a whole number.
@@ -26,10 +27,16 @@ from llvmlite import binding, ir
 BIT, BYTE, WORD, WIDE, REAL = ir.IntType(1), ir.IntType(8), ir.IntType(64), ir.IntType(128), ir.DoubleType()
 KINDS = {"int": WORD, "float": REAL, "bool": BIT}
 ELEMENTS = {"Bytes": (BYTE, np.uint8), "Ints": (WORD, np.int64), "Floats": (REAL, np.float64)}
-CTYPES = {"int": ctypes.c_int64, "float": ctypes.c_double}
+CTYPES: dict[str, Any] = {"int": ctypes.c_int64, "float": ctypes.c_double}
 OF_INTS: dict[type[ast.operator], str] = {
-    **{ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.LShift: "shl", ast.RShift: "lshr"},
-    **{ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor"},
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.LShift: "shl",
+    ast.RShift: "lshr",
+    ast.BitAnd: "and_",
+    ast.BitOr: "or_",
+    ast.BitXor: "xor",
 }
 OF_FLOATS: dict[type[ast.operator], str] = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
@@ -92,7 +99,7 @@ class _Compiler:
     """Writes one function into a module, as LLVM's code."""
 
     def __init__(self, module: ir.Module, known: dict[str, ir.Function], function: Callable[..., Any]) -> None:
-        self.known, self.outside = known, function.__globals__  # type: ignore[attr-defined]
+        self.known, self.outside = known, function.__globals__
         tree = ast.parse(inspect.getsource(function)).body[0]
         assert isinstance(tree, ast.FunctionDef)
         kinds = {each.arg: ast.unparse(each.annotation) for each in tree.args.args if each.annotation}
@@ -117,7 +124,10 @@ class _Compiler:
         self.entry.branch(begin)
 
     def _unknown(self, node: ast.AST) -> Any:
-        raise NotCompiled(f"{self.code.name}: {ast.unparse(node)}")
+        raise self._not_known(node)
+
+    def _not_known(self, node: ast.AST) -> NotCompiled:
+        return NotCompiled(f"{self.code.name}: {ast.unparse(node)}")
 
     # ---------------------------------------------------------------- statements
 
@@ -168,7 +178,7 @@ class _Compiler:
     def _for(self, node: ast.For) -> None:
         bounds = node.iter.args if isinstance(node.iter, ast.Call) and ast.unparse(node.iter.func) == "range" else []
         if not isinstance(node.target, ast.Name) or not 1 <= len(bounds) <= 2:
-            return self._unknown(node)
+            raise self._not_known(node)
         name, end = node.target.id, self._value(bounds[-1])
         self._store(name, self._value(bounds[0]) if len(bounds) == 2 else WORD(0))
         test, body, step, after = (self.code.append_basic_block() for _ in range(4))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import TypeAlias
 
 import numpy as np
 
-Bytes, Ints, Floats = np.ndarray, np.ndarray, np.ndarray  # arrays of a compiled function: uint8, int64, float64
+# Arrays of a compiled function.
+Bytes: TypeAlias = np.ndarray  # uint8
+Ints: TypeAlias = np.ndarray  # int64
+Floats: TypeAlias = np.ndarray  # float64
 ALL = (1 << 64) - 1
 
 
@@ -38,3 +42,8 @@ def trailing_zeros(value: int) -> int:
 def bits(value: float) -> int:
     """Return the bits of a float."""
     return int(struct.unpack("<q", struct.pack("<d", value))[0])
+
+
+def signed(value: int) -> int:
+    """Return 64 bits as the whole number that a compiled function is given."""
+    return (value & ALL) - ((value & 1 << 63) << 1)

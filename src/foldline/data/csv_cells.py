@@ -1,7 +1,7 @@
 """Blocks of a CSV file by compiled code (csv_kernel.py), where all their cells are as cells nearly always are.
 
-It takes a quarter of polars' time, and checks the rows by the way. `parsed` gives nothing where any cell or row of a block
-is unusual: polars then reads that block, and all other checks look at it.
+It takes a quarter of polars' time, and checks the rows by the way. `parsed` gives nothing where any cell or row of a
+block is unusual: polars then reads that block, and all other checks look at it.
 """
 
 from __future__ import annotations

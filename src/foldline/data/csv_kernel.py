@@ -1,12 +1,12 @@
-"""Cells of CSV rows as they nearly always are: one pass over the bytes that parses, and checks that nothing else stands there.
+"""Cells of CSV rows as they nearly always are: one pass over the bytes parses them, and sees where anything else comes.
 
-    number   -?[0-9]+(\\.[0-9]+)?(e[-+]?[0-9]+)?, or nothing: missing    float64, rounded to nearest as Python's and polars' are
-    whole    0 or -?[1-9][0-9]{0,17}                                    int64
-    text     up to 12 visible letters of ASCII, without quotes          as Arrow's string views hold it: length, then letters
+    number  -?[0-9]+(\\.[0-9]+)?(e[-+]?[0-9]+)?, or nothing    the float64 nearest to it; NaN: missing
+    whole   0 or -?[1-9][0-9]{0,17}                           int64
+    text    up to 12 visible letters of ASCII but quotes      a string view of Arrow's: length, then letters
 
-Compiled by core/native.py. Where anything else comes, also a row of another length, `rows` stops: csv_tables.py then reads
-that block by polars, with all its checks. Decimals are rounded by the algorithm of Eisel and Lemire (D. Lemire: Number
-Parsing at a Gigabyte per Second, https://arxiv.org/abs/2101.11408).
+Compiled by core/native.py. Where anything else comes, also a row of another length, `rows` stops: csv_tables.py then
+reads that block by polars, with all its checks. Decimals are rounded by the algorithm of Eisel and Lemire (D. Lemire:
+Number Parsing at a Gigabyte per Second, https://arxiv.org/abs/2101.11408).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXACT = 1 << 53
 
 
 def powers() -> list[int]:
-    """Return 5^q for q from -LARGEST_POWER on, each as 128 bits without zeros above, the upper and the lower 64; then 10^n."""
+    """Return 5^q for q from -LARGEST_POWER on, each as 128 bits without zeros above, upper and lower 64; then 10^n."""
     found = []
     for q in range(-LARGEST_POWER, LARGEST_POWER + 1):
         value = 5 ** abs(q)
@@ -53,7 +53,7 @@ def rows(
     fives: Ints,
     odd: Ints,
 ) -> int:
-    """Parse all rows, each with its end of line, but at most `most`; return how many there are, -1 where one is unusual.
+    """Parse all rows, each with its end of line, at most `most`; return how many there are, -1 where one is unusual.
 
     Args:
         kinds, places: (fields,) kind of each column, and where its first cell is written in words.

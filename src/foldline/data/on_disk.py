@@ -177,7 +177,9 @@ class _Written:
         if not text and importlib.util.find_spec("pyarrow") is None:
             return pl.Series(self._name, values)
         _written[_address(values)] = values
-        column = shared(values, "string_view", len(values) // 2) if text else shared(values, str(values.dtype), len(values))
+        column = (
+            shared(values, "string_view", len(values) // 2) if text else shared(values, str(values.dtype), len(values))
+        )
         return column.alias(self._name)
 
 

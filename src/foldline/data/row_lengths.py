@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,7 @@ OTHERS = bytes(sign for sign in range(256) if sign not in b",\n")
 MORE = 1 << 16  # bytes of lines that are added while a quoted text goes on
 QUOTED = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]++|"")*+"(?=,|\r?\n|\r?\Z)')  # a whole field
 MARK = b"\xef\xbb\xbf"
+Content: TypeAlias = bytes | bytearray
 
 
 def blocks(stream: BinaryIO) -> Iterator[bytearray]:
@@ -39,7 +40,7 @@ def blocks(stream: BinaryIO) -> Iterator[bytearray]:
         yield block
 
 
-def head_of(block: bytes | bytearray) -> bytes:
+def head_of(block: Content) -> bytes:
     """Return the header of a file's first block, with empty lines before it; a quoted name may hold ends of lines."""
     end = 0
     while end := block.find(LINE_END, end) + 1:
@@ -57,7 +58,7 @@ class RowLengths:
         self.path, self.fields = path, fields
         self._lines = self._filled = self._height = 0
 
-    def add(self, block: bytes | bytearray, height: int) -> None:
+    def add(self, block: Content, height: int) -> None:
         """Look at the next block. height: rows that were read of it.
 
         Raises:
@@ -94,7 +95,7 @@ class RowLengths:
             )
 
 
-def _without_quoted(path: Path, lines: bytes, line: int) -> bytes:
+def _without_quoted(path: Path, lines: Content, line: int) -> bytes:
     """Replace quoted texts, which may hold commas and ends of lines, by a letter. line: of the file, before them."""
     lines = QUOTED.sub(b"x", lines)
     place = lines.find(b'"')
@@ -106,7 +107,7 @@ def _without_quoted(path: Path, lines: bytes, line: int) -> bytes:
     return lines
 
 
-def _counts(lines: bytes) -> np.ndarray:
+def _counts(lines: Content) -> np.ndarray:
     """Count the fields of each line, (lines,), where none is quoted."""
     signs = (lines if lines.endswith(b"\n") else lines + b"\n").translate(None, OTHERS)
     first = signs[: signs.find(LINE_END) + 1]
@@ -116,7 +117,7 @@ def _counts(lines: bytes) -> np.ndarray:
     return np.diff(np.flatnonzero(np.frombuffer(signs, dtype=np.uint8) == LINE_END), prepend=-1)
 
 
-def _lone_return(path: Path, line: int, lines: bytes) -> UserError:
+def _lone_return(path: Path, line: int, lines: Content) -> UserError:
     """line: of the file, before `lines`."""
     place = re.search(rb"\r(?!\n)", lines)
     number = line + 1 + (lines.count(LINE_END, 0, place.start()) if place else 0)
