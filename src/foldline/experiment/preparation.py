@@ -26,6 +26,7 @@ from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
     checkpoint,
+    pair_checks,
     patches,
     pretraining,
     series_cell,
@@ -125,6 +126,9 @@ def prepare(
             patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
     weights, networks = network_checks.made(config, train)
+    for model in (model for model in config.models if model.is_network):
+        for store_of in (train, test):
+            pair_checks.check_store(model.label, pair_checks.named(model.name, model.params), store_of)
     if config.serve.by_step:
         lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
