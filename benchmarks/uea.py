@@ -158,16 +158,19 @@ def pooled(found: dict[str, dict[str, tuple[np.ndarray, float]]], names: tuple[s
     return lines, bound
 
 
+def environment() -> Path:
+    """Make the rival's environment unless it is there; return its Python."""
+    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"  # MultiRocketHydra needs torch
+    return environments.environment(home, [f"aeon=={VERSION}", f"torch=={torch.__version__}"])
+
+
 def main() -> int:
     """Measure, print, and compare with the bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=(*LABELS, *NUMBERS))
     parser.add_argument("--page", action="store_true", help="write docs/uea.md")
     given = parser.parse_args()
-    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"
-    python = environments.environment(
-        home, [f"aeon=={VERSION}", f"torch=={torch.__version__}"]
-    )  # MultiRocketHydra needs torch
+    python = environment()
     scratch = CACHE / "run"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

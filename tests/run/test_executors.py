@@ -22,7 +22,7 @@ from test_cells import weights_of
 
 from benchmarks.fault_injection import children
 from foldline.cli.main import main
-from foldline.core import artefacts
+from foldline.core import artefacts, worker_start
 from foldline.core.errors import UserError, complain, complaints_to
 from foldline.run import cell_training, executors, process_executor, turns
 from foldline.run.executor_config import ExecutorConfig
@@ -131,7 +131,7 @@ class Queue(list[Any]):
 def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     process_executor._work(Queue([fake(), None]), events, 1)
     assert [event[:2] for event in events] == [("fake", "start"), ("", "error")]
@@ -148,7 +148,7 @@ def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkey
 def test_a_worker_that_is_told_to_end_hands_nothing_on(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     with pytest.raises(SystemExit) if isinstance(error, SystemExit) else contextlib.nullcontext():
         process_executor._work(Queue([fake(), None]), events, 1)
@@ -211,7 +211,7 @@ def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
         yield
 
     monkeypatch.setattr(cell_training, "run", run)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     sent = Queue()
     process_executor._work(Queue([fake(), None]), sent, 1)
     events, heard, seen = queue.Queue[Any](), list[str](), list[str]()
@@ -244,7 +244,7 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cell_training, "run", run)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     process_executor._work(Queue([fake(key="a"), fake(key="b"), None]), events, 2)
     reported = [(key, kind, *values.values()) for key, kind, values in events if kind != "start"]

@@ -112,8 +112,11 @@ class BoostingCell:
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
-        answers = data.answers(series)
-        return self._predicted(data, self._inputs(self.transform.view(data), answers), answers), None
+        return self.predict_answers(data, data.answers(series)), None
+
+    def predict_answers(self, data: Store, answers: np.ndarray) -> np.ndarray:
+        """Predict some answers, (a,) places: (a, K) float64."""
+        return self._predicted(data, self._inputs(self.transform.view(data), answers), answers)
 
     def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict as `predict` does, which changes no setting of the process."""
