@@ -111,6 +111,13 @@ def test_only_other_test_series_are_left_to_predict(
     assert capsys.readouterr().out.splitlines()[-1] == last
 
 
+def test_what_early_stopping_may_cut_short_is_said_to_be_a_bound(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides", "--dry-run", "model.0.width=6", "train.watch={share = 0.4, stop = 1}")
+    assert "it would take at most about" in capsys.readouterr().out
+
+
 def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides", "model.0.width=6", "--dry-run", "--json")
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)

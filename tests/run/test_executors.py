@@ -10,7 +10,9 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -273,6 +275,34 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
     steps.clear()
     turns.take_turns(jobs, 2, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]
+
+
+@pytest.mark.parametrize(
+    ("table", "begun", "handed_on"),
+    [(None, ["a1", "c1"], ["b0", "d0"]), (Path("store"), [], ["a0", "b0", "c0", "d0"])],
+)
+def test_finished_cells_that_predict_begin_in_this_process_and_workers_get_what_is_left(
+    table: Path | None, begun: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes 6 s of the processor; "b" needs "c". What trains goes to workers at once."""
+    here, there, clock = list[str](), list[str](), [0.0]
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        here.append(f"{job.key}{job.beside}")
+        clock[0] += 0.6 * executors.BRIEFLY_S
+        yield from ()
+
+    def execute(jobs: Any, workers: int, *_: Any) -> None:
+        there.extend(f"{job.key}{job.beside}" for job in jobs)
+        assert workers == 2
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cell_training, "run", run)
+    monkeypatch.setattr(process_executor, "execute", execute)
+    monkeypatch.setattr(time, "thread_time", lambda: clock[0])
+    jobs = [replace(job, train=table) for job in (needing("a"), needing("b", "c"), needing("c"), needing("d"))]
+    executors.execute(jobs, ExecutorConfig(), lambda *_: None)
+    assert (here, there) == (begun, handed_on)
 
 
 LEFT_OVER = """

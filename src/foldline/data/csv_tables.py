@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +14,16 @@ from typing import Any
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, row_lengths, times
+from foldline.data import csv_cells, identity, row_lengths, times
+from foldline.data.csv_cells import Cells, Parsed
 from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded, is_plain, opened
 from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
+WORKERS = os.cpu_count() or 1
+LATER = 8  # blocks after which a file counts as long
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
@@ -35,7 +40,7 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
     require(path, names, wanted)
     places = {names.index(name): name for name in names if name in wanted}
     raw = _raw_header(path, begin)
-    first = _first_row(begin, list(places))
+    first = _first_row(path, list(places))
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
     is_name = [wanted[name] is None for name in places.values()]
@@ -67,28 +72,62 @@ class _Reader:
         Raises:
             UserError: the file is broken, or does not hold these types.
         """
-        rows, columns, head = RowLengths(self.path, self.fields), [Gathered() for _ in self.places], b""
+        rows, columns = RowLengths(self.path, self.fields), [Gathered() for _ in self.places]
+        waiting: deque[Future[_Block]] = deque()
 
-        def take(block: bytes, frame: pl.DataFrame) -> None:
-            rows.add(block, frame.height)
-            for column, part, is_name in zip(columns, frame, self.is_name, strict=True):
-                column.add(identity.normal(part) if is_name else part)
+        def take() -> _Block:
+            block = waiting.popleft().result()
+            if block.parsed is not None:
+                rows.add_checked(len(block.columns[0]))
+            else:
+                rows.add(block.content, len(block.columns[0]))
+            for column, part in zip(columns, block.columns, strict=True):
+                column.add(part)
+            if cells is not None and block.parsed is not None:
+                cells.give_back(block.parsed)
+            return block
 
         guard = guarded(self.path, rule="is no readable CSV", way_out=MEND)
-        with guard, opened(self.path) as stream, ThreadPoolExecutor(1) as pool:
-            taken: Future[None] | None = None
-            for block in row_lengths.blocks(stream):
-                try:
-                    frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
-                finally:  # a block is checked while the next one is read; what is wrong with it is said first
-                    if taken is not None:
-                        taken.result()
-                head = head or row_lengths.head_of(block)
-                taken = pool.submit(take, block, frame)
-            if taken is not None:
-                taken.result()
+        with guard, opened(self.path) as stream, ThreadPoolExecutor(WORKERS) as pool:
+            head, cells, usual_from = b"", None, self._usual_from
+            if not usual_from and csv_cells.available():
+                csv_cells.compiling()
+            try:
+                for number, content in enumerate(row_lengths.blocks(stream)):
+                    waiting.append(pool.submit(self._block, head, content, types, cells))
+                    if not number:
+                        first, head = take(), row_lengths.head_of(content)
+                    if number == usual_from:
+                        cells = Cells.of(self.fields, self.places, first.columns, len(first.content))
+                    if len(waiting) > WORKERS:
+                        take()
+            finally:  # what is wrong with the rows of an earlier block is said first
+                while waiting:
+                    take()
             rows.finish()
         return [identity.together(column.parts()) for column in columns]
+
+    def _block(self, head: bytes, content: bytearray, types: dict[str, Any], cells: Cells | None) -> _Block:
+        parsed = None if cells is None else cells.parsed(content)
+        if parsed is not None:
+            found = parsed.columns
+        else:
+            found = pl.read_csv(head + content, columns=self.places, glob=False, **types).get_columns()
+        names = [is_name and part.dtype == pl.String for is_name, part in zip(self.is_name, found, strict=True)]
+        columns = [identity.normal(part) if name else part for name, part in zip(names, found, strict=True)]
+        return _Block(content, columns, parsed)
+
+    @property
+    def _usual_from(self) -> int:
+        """The block behind which Cells come: what they need is compiled while some 30 MB could be read."""
+        return 0 if is_plain(self.path) and self.path.stat().st_size > LATER * row_lengths.BLOCK else LATER
+
+
+@dataclass(frozen=True)
+class _Block:
+    content: bytearray
+    columns: list[pl.Series]  # the wanted ones
+    parsed: Parsed | None = None  # by Cells, which have checked its rows
 
 
 def _begin(path: Path) -> Path | bytes:
@@ -96,12 +135,14 @@ def _begin(path: Path) -> Path | bytes:
     if is_plain(path):
         return path
     with opened(path) as stream:
-        return next(row_lengths.blocks(stream), b"")
+        return bytes(next(row_lengths.blocks(stream), b""))
 
 
-def _first_row(begin: Path | bytes, places: list[int]) -> dict[str, str | None]:
+def _first_row(path: Path, places: list[int]) -> dict[str, str | None]:
     """Return the first row's cells by polars' names of the columns; none where it can't be read."""
     try:
+        with opened(path) as stream:
+            begin = bytes(next(row_lengths.blocks(stream), b""))  # polars looks at all of a file
         return pl.read_csv(begin, columns=places, n_rows=1, infer_schema=False, glob=False).to_dicts()[0]
     except (pl.exceptions.PolarsError, IndexError):
         return {}

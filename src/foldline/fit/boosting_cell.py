@@ -47,6 +47,7 @@ class BoostingCell:
             spans: of the series that they are to be fitted on, where folds go by time.
         """
         self.name, self.train, self.metric, self.transform, self.spans = name, train, metric, transform, spans
+        self.threads = train.threads  # that predict; their number changes no bit
         self.model: BoostedTrees[Any] = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(
@@ -132,7 +133,7 @@ class BoostingCell:
 
     def _predicted(self, data: Store, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Predict answers (a,) by their rows of features x (a, I), in the targets' own units."""
-        return self.transform.inverse(self.model.predict(x, self.train.threads), data, answers)
+        return self.transform.inverse(self.model.predict(x, self.threads), data, answers)
 
     def save(self, folder: Path) -> None:
         """Write a file a booster, one a target."""
