@@ -14,16 +14,14 @@ from typing import Any
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import csv_cells, identity, row_lengths, times
-from foldline.data.csv_cells import Cells, Parsed
+from foldline.data import identity, row_lengths, times
 from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded, is_plain, opened
 from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
-WORKERS = os.cpu_count() or 1
-LATER = 8  # blocks after which a file counts as long
+WORKERS = min(4, os.cpu_count() or 1)  # blocks that are parsed side by side, while earlier ones are checked
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
@@ -75,30 +73,18 @@ class _Reader:
         rows, columns = RowLengths(self.path, self.fields), [Gathered() for _ in self.places]
         waiting: deque[Future[_Block]] = deque()
 
-        def take() -> _Block:
+        def take() -> None:
             block = waiting.popleft().result()
-            if block.parsed is not None:
-                rows.add_checked(len(block.columns[0]))
-            else:
-                rows.add(block.content, len(block.columns[0]))
+            rows.add(block.content, len(block.columns[0]))
             for column, part in zip(columns, block.columns, strict=True):
                 column.add(part)
-            if cells is not None and block.parsed is not None:
-                cells.give_back(block.parsed)
-            return block
 
-        guard = guarded(self.path, rule="is no readable CSV", way_out=MEND)
+        guard, head = guarded(self.path, rule="is no readable CSV", way_out=MEND), b""
         with guard, opened(self.path) as stream, ThreadPoolExecutor(WORKERS) as pool:
-            head, cells, usual_from = b"", None, self._usual_from
-            if not usual_from and csv_cells.available():
-                csv_cells.compiling()
             try:
-                for number, content in enumerate(row_lengths.blocks(stream)):
-                    waiting.append(pool.submit(self._block, head, content, types, cells))
-                    if not number:
-                        first, head = take(), row_lengths.head_of(content)
-                    if number == usual_from:
-                        cells = Cells.of(self.fields, self.places, first.columns, len(first.content))
+                for content in row_lengths.blocks(stream):
+                    waiting.append(pool.submit(self._block, head, content, types))
+                    head = head or row_lengths.head_of(content)
                     if len(waiting) > WORKERS:
                         take()
             finally:  # what is wrong with the rows of an earlier block is said first
@@ -107,27 +93,16 @@ class _Reader:
             rows.finish()
         return [identity.together(column.parts()) for column in columns]
 
-    def _block(self, head: bytes, content: bytearray, types: dict[str, Any], cells: Cells | None) -> _Block:
-        parsed = None if cells is None else cells.parsed(content)
-        if parsed is not None:
-            found = parsed.columns
-        else:
-            found = pl.read_csv(head + content, columns=self.places, glob=False, **types).get_columns()
-        names = [is_name and part.dtype == pl.String for is_name, part in zip(self.is_name, found, strict=True)]
-        columns = [identity.normal(part) if name else part for name, part in zip(names, found, strict=True)]
-        return _Block(content, columns, parsed)
-
-    @property
-    def _usual_from(self) -> int:
-        """The block behind which Cells come: what they need is compiled while some 30 MB could be read."""
-        return 0 if is_plain(self.path) and self.path.stat().st_size > LATER * row_lengths.BLOCK else LATER
+    def _block(self, head: bytes, content: bytearray, types: dict[str, Any]) -> _Block:
+        frame = pl.read_csv(head + content, columns=self.places, glob=False, **types)
+        parts = zip(self.is_name, frame, strict=True)
+        return _Block(content, [identity.normal(part) if is_name else part for is_name, part in parts])
 
 
 @dataclass(frozen=True)
 class _Block:
     content: bytearray
     columns: list[pl.Series]  # the wanted ones
-    parsed: Parsed | None = None  # by Cells, which have checked its rows
 
 
 def _begin(path: Path) -> Path | bytes:

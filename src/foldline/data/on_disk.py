@@ -234,14 +234,12 @@ class Gathered:
         self._bytes = self._total = 0
 
     def add(self, part: pl.Series) -> None:
-        """Add values below those that are there. Numbers are copied: their memory may then be used again."""
-        plain = _is_plain(part)
-        if plain and not self._waiting and self._written is not None and self._written.takes(part):
+        """Add values below those that are there."""
+        if not self._waiting and self._written is not None and self._written.takes(part):
             self._written.add(part)
             self._total += size_of(part)
             return
-        own = plain and part.dtype != pl.String  # texts lie in memory of their own
-        self._waiting.append(pl.Series(part.name, part.to_numpy().copy()) if own else part)
+        self._waiting.append(part)
         self._bytes += size_of(part)
         if self._bytes > min(max(LARGE, self._total // SHARE), LONGEST):
             self._keep()

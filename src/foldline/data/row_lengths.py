@@ -78,10 +78,6 @@ class RowLengths:
         self._lines, self._filled = line + len(counts), self._filled + len(counts) - len(empty)
         self._height += height
 
-    def add_checked(self, rows: int) -> None:
-        """Count rows, each one line, that others have found to have the fields of the header."""
-        self._lines, self._filled, self._height = self._lines + rows, self._filled + rows, self._height + rows
-
     def finish(self) -> None:
         """Refuse a file that was read in part.
 
