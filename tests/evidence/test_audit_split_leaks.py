@@ -176,8 +176,8 @@ def test_early_stopping_on_the_held_out_fold(check: str, named: str, audited: Pa
 def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, audited: Path, monkeypatch: Patch) -> None:
     original = planning._cell
 
-    def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> Cell:
-        cell = original(given, model, fold, seed, made)
+    def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any, *more: Any) -> Cell:
+        cell = original(given, model, fold, seed, made, *more)
         return replace(cell, teachers=tuple(made)) if cell.teachers else cell
 
     monkeypatch.setattr(planning, "_cell", with_all_teachers)

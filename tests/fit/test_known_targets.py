@@ -27,7 +27,7 @@ from foldline.fit import device_dataset, network_cell, scaler, trainer
 from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
-from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.fit.pseudo_labels import PseudoLabels, TeacherConfig
 from foldline.fit.scaler import Scaler
 from foldline.fit.train_config import AugmentConfig, TrainConfig
 from foldline.fit.training_state import State
@@ -64,7 +64,9 @@ def pseudo_labels(test: Store, folder: Path, teachers: Sequence[float] = ()) -> 
     paths = tuple(folder / f"teacher-{number}.npy" for number in range(len(teachers)))
     for path, value in zip(paths, teachers, strict=True):
         files.write_array(path, np.full(test.y.shape, value))
-    return PseudoLabels(test.path, folder / "exact.parquet", paths, 0.25).labelled_series()
+    return PseudoLabels(
+        test.path, folder / "exact.parquet", paths, TeacherConfig(exact=True, weight=0.25)
+    ).labelled_series()
 
 
 # ---------------------------------------------------------------- the mask of each kind of series

@@ -19,10 +19,11 @@ from foldline.core.errors import UserError
 from foldline.data import featurize, loading, readers, store
 from foldline.experiment import config, stored_experiment
 from foldline.fit import pretraining
-from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.fit.pseudo_labels import PseudoLabels, TeacherConfig
 from foldline.run import cell_training, planning, turns
 from foldline.run.cells import Cell
 
+QUARTER = TeacherConfig(exact=True, weight=0.25)
 SMALL = 'name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]'
 WITH_STUDENT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["hybrid"], weight = 0.25}}}}]'
 
@@ -51,7 +52,7 @@ def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Store, t
     paths = tuple(tmp_path / f"{number}.npy" for number in range(3))
     for path, values in zip(paths, predictions, strict=True):
         files.write_array(path, values)
-    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series()
+    labelled = PseudoLabels(unlabelled.path, None, paths, QUARTER).labelled_series()
     scored = np.tile([True] * 8 + [False] * 2, 4)
     np.testing.assert_allclose(labelled.y[scored], predictions.mean(axis=0)[scored])
     assert labelled.series.tolist() == [0, 1, 2, 3]
@@ -62,7 +63,7 @@ def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Store, t
 def test_exact_rows_count_1_and_replace_the_teachers_labels(unlabelled: store.Store, tmp_path: Path) -> None:
     files.write_array(tmp_path / "teacher.npy", np.full((40, 1), 3.0))
     rows = exact_rows(tmp_path, {0: 7.0, 12: 8.0, 19: 9.0})  # row 19 is the last step of series 1: not scored
-    labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "teacher.npy",), 0.25).labelled_series()
+    labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "teacher.npy",), QUARTER).labelled_series()
     expected, weight = np.tile([3.0] * 8 + [0.0] * 2, 4), np.tile([0.25] * 8 + [0.0] * 2, 4)
     expected[0], expected[12] = 7.0, 8.0
     weight[0] = weight[12] = 1.0
@@ -72,7 +73,7 @@ def test_exact_rows_count_1_and_replace_the_teachers_labels(unlabelled: store.St
 
 
 def test_without_teachers_only_series_with_exact_rows_are_trained_on(unlabelled: store.Store, tmp_path: Path) -> None:
-    labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), 0.25).labelled_series()
+    labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), QUARTER).labelled_series()
     assert labelled.series.tolist() == [1] and labelled.y.shape == (10, 1)
     assert labelled.weight.sum() == 1.0 and labelled.weight[2] == 1.0 and labelled.y[2, 0] == 8.0
     assert np.flatnonzero(labelled.known).tolist() == [2]

@@ -47,19 +47,27 @@ class Folds:
         """Tell a store of the training table what is held together in whatever splits or draws its series."""
         return store if self.units is None else replace(store, units=self.units)
 
-    def held_out(self, fold: int | None) -> np.ndarray:
+    def held_out(self, fold: int | None, beside: int | None = None) -> np.ndarray:
         """Return the indices of a fold's series, (n,) int64; models that were not fitted on them predict them.
 
-        fold: None: no fold, of cells that are fitted on all series.
+        Args:
+            fold: None: no fold, of cells that are fitted on all series.
+            beside: another fold that is held out, too.
         """
-        return np.flatnonzero(np.zeros_like(self.assignment) if fold is None else self.assignment == fold)
+        chosen = np.zeros_like(self.assignment, dtype=bool) if fold is None else self.assignment == fold
+        return np.flatnonzero(chosen if beside is None else chosen | (self.assignment == beside))
 
-    def inside(self, fold: int | None) -> np.ndarray:
-        """Return the indices of the series that a fold's cells are fitted on, (n,) int64. fold: None: all series."""
+    def inside(self, fold: int | None, beside: int | None = None) -> np.ndarray:
+        """Return the indices of the series that a fold's cells are fitted on, (n,) int64.
+
+        Args:
+            fold: None: all series.
+            beside: another fold that is held out, too; not of time folds.
+        """
         if fold is None:
             return np.arange(len(self.assignment))
         if self.time is None:
-            return np.flatnonzero(self.assignment != fold)
+            return np.flatnonzero((self.assignment != fold) & (self.assignment != (fold if beside is None else beside)))
         return np.flatnonzero(self.time.inside(fold, self.held_out(fold)))
 
     def not_known(self, fold: int) -> np.ndarray:

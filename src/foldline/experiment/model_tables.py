@@ -11,8 +11,8 @@ from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
-from foldline.experiment import model_sizes
-from foldline.fit import augment, channel_dropout, patches, pretraining, sample_config
+from foldline.experiment import model_sizes, teacher_checks
+from foldline.fit import augment, channel_dropout, patches, pretraining, pseudo_labels, sample_config
 from foldline.fit.augmentation import views
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
@@ -59,6 +59,7 @@ def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tupl
             same = sum(other.name == model.name for other in made)
             model = replace(model, label=f"{model.name}-{same + 1}") if same else model
         _refuse_channels(model, made, data, f"{where}: model[{number}]")
+        teacher_checks.check(model, made, data, f"{where}: model[{number}]")
         made.append(model)
     labels = [model.label for model in made]
     if len(set(labels)) < len(labels):
@@ -253,13 +254,11 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
 
 
 def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str) -> None:
-    """Refuse pseudo-labels and pre-training for what is no network, networks that no epoch trains, and unfit data."""
+    """Refuse pre-training for what is no network, networks that no epoch trains, and unfit data."""
     channel_dropout.check(model.label, model.train, data.channels)
     if not model.is_network:
-        if model.teacher or model.pretrain:
-            raise UserError(
-                f"{where}: {model.name} learns from its fold's {model.fitted_as} only; leave out teacher and pretrain."
-            )
+        if model.pretrain:
+            raise UserError(f"{where}: {model.name} is no network: leave out pretrain.")
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
     if pretrain is not None and joint.KEY in model.params.get("head", {}):
@@ -317,7 +316,9 @@ def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
         "label": model.label,
         **strict_tables.plain(model.params),
         "train": _changes(model.train, train),
-        **strict_tables.plain({"teacher": model.teacher, "pretrain": pretraining.to_table(model.pretrain)}),
+        **strict_tables.plain(
+            {"teacher": pseudo_labels.to_table(model.teacher), "pretrain": pretraining.to_table(model.pretrain)}
+        ),
         **({"channels_from": model.channels_from} if model.channels_from else {}),
         **({"masked_copies": model.masked_copies} if model.masked_copies else {}),
     }

@@ -261,7 +261,7 @@ def cells_needed(keys: Iterable[str]) -> set[str]:
             found.add(key)
             inputs = depends(key)
             waiting += [inputs[name] for name in ("start", "channels") if name in inputs]
-            waiting += inputs.get("teacher", {}).get("cells", [])
+            waiting += [other for name in ("cells", "out_of_fold") for other in inputs.get("teacher", {}).get(name, [])]
     return found
 
 

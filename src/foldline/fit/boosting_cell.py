@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from foldline.data.known_masks import neighbours
 from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import channel_dropout
+from foldline.fit import channel_dropout, soft_labels
 from foldline.fit.boosting_checks import library_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
@@ -51,25 +50,29 @@ class BoostingCell:
         self.model: BoostedTrees[Any] = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(
-        self, data: Store, series: np.ndarray, seed: int, emit: Emit, copies: Sequence[LabelledSeries] = ()
+        self,
+        data: Store,
+        series: np.ndarray,
+        seed: int,
+        emit: Emit,
+        more: Sequence[LabelledSeries] = (),
+        taught: np.ndarray | None = None,
     ) -> None:
         """Fit on the scored rows of the given series; early stopping scores some of them, which are left out.
 
-        copies: of these series with other known steps (masked_copies), which are learned from, too; nothing is watched.
+        Args:
+            more: learned from, too, and never watched: copies of these series with other known steps (masked_copies),
+                test series with pseudo-labels.
+            taught: (A, K) labels of the store to learn instead of its own; what is watched keeps its own.
 
         Raises:
             UserError: the library refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series).at(self.spans)], watched_share(self.train), seed)
-        learned = self.transform.view(data)
-        part = replace(self.transform.labelled(kept[0]), store=learned)
-        x, y = self._inputs(learned, _counted(part)), part.y[part.weight > 0]  # (m, I), (m, K)
-        lacking = channel_dropout.drawn(data, self.train.augment.drop_channels, seed)
-        channel_dropout.without(x, data.series_of_answer[_counted(kept[0])], data, lacking)
-        weight = None if data.weight is None and not copies else kept[0].weight[kept[0].weight > 0]
-        for copy in copies:
-            x, y, weight = self._with_copy(copy, lacking, x, y, weight)
+        if taught is not None:
+            kept[0] = kept[0].relabelled(taught)
+        x, y, weight = self._rows(kept[0], more, seed)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
@@ -77,7 +80,7 @@ class BoostingCell:
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
             watched = Watched(
-                x=self._inputs(learned, answers),
+                x=self._inputs(self.transform.view(data), answers),
                 y=held[0].y[held[0].weight > 0],
                 stop=stop,
                 score=score,
@@ -93,23 +96,36 @@ class BoostingCell:
             row["watched"] = watched.score(watched.y, self._predicted(data, watched.x, answers))
         emit("epoch", epoch=rounds, **row)
 
-    def _with_copy(
-        self,
-        copy: LabelledSeries,
-        lacking: dict[str, np.ndarray],
-        x: np.ndarray,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Add the counted answers of a copy to inputs, targets and weights; series lack the features they lack."""
-        assert weight is not None, "rows beside copies have weights"
-        counted, store = copy.weight > 0, copy.store
-        own = self._inputs(self.transform.view(store), _counted(copy))
-        channel_dropout.without(own, store.series_of_answer[_counted(copy)], store, lacking)
-        learned = self.transform.labelled(copy).y[counted]
-        pairs = ((x, own), (y, learned), (weight, copy.weight[counted]))
-        joined_x, joined_y, joined_weight = (np.concatenate(pair) for pair in pairs)
-        return joined_x, joined_y, joined_weight
+    def _rows(
+        self, own: LabelledSeries, more: Sequence[LabelledSeries], seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return what is learned: inputs (m, I), labels (m, K), and weights (m,), None where all count the same.
+
+        own: the series themselves; more: see `fit`. Where an objective takes one class a row, an answer between classes
+        is a row for each, weighed by their probabilities.
+        """
+        x, y = self._part(own, seed)
+        weight = None if own.store.weight is None and not more else own.weight[own.weight > 0]
+        for part in more:
+            assert weight is not None, "rows beside others have weights"
+            other_x, other_y = self._part(part, seed)
+            x, y = np.concatenate([x, other_x]), np.concatenate([y, other_y])
+            weight = np.concatenate([weight, part.weight[part.weight > 0]])
+        if self.model.config.objective in ("binary", "multiclass") and not np.isin(y, (0, 1)).all():
+            answer, y, weight = soft_labels.as_rows(y, np.ones(len(y)) if weight is None else weight)
+            x = x[answer]
+        return x, y, weight
+
+    def _part(self, part: LabelledSeries, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs (m, I) and labels (m, K) of the answers of a set that count.
+
+        Copies of series lack the channels that the series themselves lack: draws depend on seed and number of series.
+        """
+        answers, store = _counted(part), part.store
+        lacking = channel_dropout.drawn(store, self.train.augment.drop_channels, seed)
+        x = self._inputs(self.transform.view(store), answers)
+        channel_dropout.without(x, store.series_of_answer[answers], store, lacking)
+        return x, self.transform.labelled(part).y[part.weight > 0]
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""

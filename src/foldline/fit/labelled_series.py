@@ -36,6 +36,10 @@ class LabelledSeries:
         """Return the same series with the times at which they are. spans: of each, where folds go by time."""
         return replace(self, spans=spans)
 
+    def relabelled(self, y: np.ndarray) -> LabelledSeries:
+        """Return the same series with other labels. y: (A, K) of all answers of the store, in the targets' own unit."""
+        return replace(self, y=y[self.store.answers(self.series)])
+
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
         """Return some of the series. chosen: (n,) bool."""
         answers = np.repeat(chosen, self.store.answers_of_series[self.series])

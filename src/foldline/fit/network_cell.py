@@ -93,6 +93,7 @@ class NetworkCell:
         folder: Path,
         start: Path | None = None,
         masked: PretrainConfig | None = None,
+        taught: np.ndarray | None = None,
     ) -> Iterator[None]:
         """Fit on labelled series and on nothing else; pause after every step.
 
@@ -101,6 +102,7 @@ class NetworkCell:
             folder: where checkpoints go; training is resumed from one that is there.
             start: folder of a pre-trained cell whose weights are the first ones; None: they are drawn from the seed.
             masked: it learns no target, but to tell inputs that are hidden; its head stays as it was drawn.
+            taught: (A, K) labels of the first set's store to learn instead of its own; what is watched keeps its own.
 
         Raises:
             UserError: training diverged, the device's memory is full, or the model refuses its parts.
@@ -109,6 +111,8 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
+        if taught is not None:
+            kept[0] = kept[0].relabelled(taught)
         inside = labelled_sets[0].series
         shown = [patches.pooled(part, config.patches, inside) for part in held]  # what is watched is scored by rows
         kept = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from foldline.core import files, strict_tables
@@ -11,51 +10,53 @@ from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, masked_steps, series_cell
 from foldline.fit.pretraining import PretrainConfig
+from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.target_transform import RESIDUAL
 from foldline.fit.train_config import NEWER, NEWER_IN, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
 
 
-def of_fold(
-    inputs: PlanInputs,
-    model: ModelConfig,
-    fold: int | None,
-    seed: int,
-    start: Cell | None,
-    teachers: Sequence[Cell],
-    channels: Cell | None = None,
-) -> dict[str, Any]:
-    """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
+def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
+    """Return what the weights of a cell depend on, JSON-able. cell: with those it needs; it has no key yet."""
+    model = cell.model
     depends = {
         "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **of_facts(inputs.train)},
         "features": inputs.features.weights_depend_on(),
-        **_fitted_by(model, inputs, seed),
-        "fold": _split(inputs.folds, fold),
+        **_fitted_by(model, inputs, cell.seed),
+        "fold": _split(inputs.folds, cell.fold, cell.beside),
     }
     if inputs.folds.time is not None and model.watched_share:
         depends["watched_by"] = inputs.folds.time.spans.fingerprint
     if inputs.folds.units is not None and (model.watched_share or model.fitted_as == "series"):
         depends["units"] = files.digest(inputs.folds.units.tolist())
-    if start is not None:
-        depends["start"] = start.key
-    if channels is not None:
-        depends["channels"] = channels.key
+    if cell.start is not None:
+        depends["start"] = cell.start.key
+    if cell.channels is not None:
+        depends["channels"] = cell.channels.key
     if model.masked_copies:
         depends["masked_copies"] = model.masked_copies
     if model.teacher is not None:
-        depends["teacher"] = {
-            "weight": model.teacher.weight,
-            "test": inputs.test,
-            "exact": inputs.exact if model.teacher.exact else "",
-            "cells": sorted(teacher.key for teacher in teachers),
-        }
+        depends["teacher"] = _taught_by(inputs, model.teacher, cell)
     return depends
 
 
-def _split(folds: Folds, fold: int | None) -> dict[str, Any]:
+def _taught_by(inputs: PlanInputs, teacher: TeacherConfig, cell: Cell) -> dict[str, Any]:
+    """Return what a student depends on of its teachers; the cells of a round before are among them."""
+    return {
+        "weight": teacher.weight,
+        "test": inputs.test if teacher.labels_test else "",
+        "exact": inputs.exact if teacher.exact else "",
+        "cells": sorted(other.key for other in cell.teachers),
+        **teacher.newer,
+        **({"out_of_fold": sorted(other.key for other in cell.distilled)} if teacher.distil else {}),
+    }
+
+
+def _split(folds: Folds, fold: int | None, beside: int | None = None) -> dict[str, Any]:
     """Return what weights depend on of a split; of time folds it is more than what is held out."""
-    split = {"number": fold, "held_out": files.digest(folds.held_out(fold).tolist())}
+    number = fold if beside is None else [fold, beside]
+    split = {"number": number, "held_out": files.digest(folds.held_out(fold, beside).tolist())}
     if folds.time is not None and fold is not None:
         split["inside"] = files.digest(folds.inside(fold).tolist())
     return split

@@ -35,10 +35,10 @@ def seconds(job: Job, clock: Clock) -> float:
     assert job.train is not None, "a cell to train has series to train on"
     cell, model = job.cell, job.cell.model
     store = cell_stores.planned(model, open_store(job.train))
-    inside = np.arange(len(store.lengths)) if job.folds is None else job.folds.inside(cell.fold)
+    inside = np.arange(len(store.lengths)) if job.folds is None else cell.inside(job.folds)
     parts: list[Part] = []  # to predict
     if job.folds is not None and cell.masked is None:
-        parts.append((store, job.folds.held_out(cell.fold)))
+        parts.append((store, cell.held_out(job.folds)))
     if job.test is not None:
         test = cell_stores.planned(model, open_store(job.test))
         parts.append((test, np.arange(len(test.lengths))))
@@ -55,7 +55,7 @@ def _network_s(job: Job, store: Store, inside: np.ndarray, parts: Sequence[Part]
     held = round(config.watch.share * len(inside))
     watched, kept = _apart(inside, held)
     learned: list[Part] = [(store, kept), *[(store, inside)] * model.masked_copies]
-    if job.unlabelled is not None or model.teacher is not None:
+    if job.unlabelled is not None or (model.teacher is not None and model.teacher.labels_test):
         other = open_store(job.unlabelled or job.test)  # type: ignore[arg-type]
         learned.append((cell_stores.planned(model, other), np.arange(len(other.lengths))))
     every = sorted((shape for part in learned for shape in shapes(config, *part)), key=lambda shape: shape.steps)

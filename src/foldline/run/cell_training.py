@@ -18,13 +18,13 @@ from foldline.core import artefacts, files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import ranks, scaler, target_transform
+from foldline.fit import distillation, ranks, scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.estimator_cell import EstimatorCell
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
-from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.fit.pseudo_labels import PseudoLabels, class_shares
 from foldline.fit.ranks import Ranks
 from foldline.fit.scaler import Scaler
 from foldline.fit.series_cell import SeriesCell
@@ -146,8 +146,8 @@ def _sides(cell: Cell, job: Job, store: Store) -> tuple[np.ndarray, np.ndarray]:
     if job.folds is None:
         return np.arange(len(store.lengths)), np.arange(0)
     if cell.masked is not None:  # the held-out series are read by the cell that begins with its weights, to predict
-        return job.folds.inside(cell.fold), np.arange(0)
-    return job.folds.inside(cell.fold), job.folds.held_out(cell.fold)
+        return cell.inside(job.folds), np.arange(0)
+    return cell.inside(job.folds), cell.held_out(job.folds)
 
 
 def _mark_as_finished(cell: Cell, seconds: float) -> None:
@@ -174,7 +174,8 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
             return at_once
         assert isinstance(at_once, BoostingCell | SeriesCell)
         if isinstance(at_once, BoostingCell):
-            at_once.fit(store, series, cell.seed, emit, _copies(cell, job, series))
+            more = _copies(cell, job, series) + _pseudo_labelled(cell, job, store, series)
+            at_once.fit(store, series, cell.seed, emit, more, _taught(cell, job, store))
         else:
             at_once.fit(store, series, cell.seed, emit)
         return at_once
@@ -194,11 +195,11 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         parts = [unlabelled_series(store, series), *_of_test(cell, job)]
         yield from network.fit(parts, cell.seed, emit, cell.folder, masked=cell.masked)
         return network
-    labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
+    labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job, store, series)]
     labelled_sets += _copies(cell, job, series)
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
-    yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
+    yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start, taught=_taught(cell, job, store))
     return network
 
 
@@ -220,18 +221,32 @@ def _copies(cell: Cell, job: Job, series: np.ndarray) -> list[LabelledSeries]:
     return [replace(part, weight=part.weight / np.float32(len(parts))) for part in parts]
 
 
-def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
-    """Read the test series that the cell's teachers or exact rows label; none where it has no teacher."""
-    if cell.model.teacher is None:
+def _pseudo_labelled(cell: Cell, job: Job, store: Store, series: np.ndarray) -> list[LabelledSeries]:
+    """Read the test series that the cell's teachers or exact rows label; none where it learns no such labels.
+
+    series: (n,) of the training table's store, which the cell is fitted on.
+    """
+    config = cell.model.teacher
+    if config is None or not config.labels_test:
         return []
     assert job.test is not None, "teachers label test series"
     fingerprint = open_store(job.test).fingerprint
-    exact = job.exact if cell.model.teacher.exact else None
     for teacher in cell.teachers:
         teacher.refuse_damaged(fingerprint)
     predictions = tuple(teacher.test_path(fingerprint) for teacher in cell.teachers)
-    labels = PseudoLabels(job.test, exact, predictions, cell.model.teacher.weight)
-    return [labels.labelled_series()]
+    shares = class_shares(store, series) if config.align else ()
+    return [PseudoLabels(job.test, job.exact if config.exact else None, predictions, config, shares).labelled_series()]
+
+
+def _taught(cell: Cell, job: Job, store: Store) -> np.ndarray | None:
+    """Return the labels of the training table's series that a student learns, (A, K); None: its own."""
+    config = cell.model.teacher
+    if config is None or not config.distil:
+        return None
+    for teacher in cell.distilled:
+        teacher.refuse_damaged()
+    held_out = np.arange(0) if job.folds is None else cell.held_out(job.folds)
+    return distillation.mixed_labels(store, held_out, [teacher.folder for teacher in cell.distilled], config)
 
 
 def _new_estimator(

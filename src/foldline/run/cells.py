@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from foldline import models
 from foldline.core import artefacts, files, strict_tables
 from foldline.data import open_rows
@@ -73,7 +75,8 @@ class ModelConfig:
     @property
     def reads_test(self) -> bool:
         """Whether it learns from test series, too: their pseudo-labels, or their inputs."""
-        return self.teacher is not None or (self.pretrain is not None and self.pretrain.is_masked)
+        labels = self.teacher is not None and self.teacher.labels_test
+        return labels or (self.pretrain is not None and self.pretrain.is_masked)
 
     @property
     def processes(self) -> int:
@@ -104,6 +107,9 @@ class Cell:
     masked: PretrainConfig | None = None  # a pre-training cell that learns inputs alone (fit/masked_steps.py)
     only_past: bool = False  # it knows no more than the past of its fold: test series are predicted by full cells
     channels: Cell | None = None  # an estimator's cell of the same fold, whose channels it reads
+    beside: int | None = None  # another fold that it holds out, too: a teacher for the students of both
+    round: int = 0  # 1, 2, ...: it only teaches the next round of its model; 0: the last one, which predicts
+    distilled: tuple[Cell, ...] = ()  # teachers whose out-of-fold predictions are mixed into its labels
 
     @property
     def key(self) -> str:
@@ -113,7 +119,21 @@ class Cell:
     @property
     def before(self) -> tuple[Cell, ...]:
         """The cells that must be finished first."""
-        return (*self.teachers, *(cell for cell in (self.start, self.channels) if cell is not None))
+        others = (cell for cell in (self.start, self.channels) if cell is not None)
+        return (*self.teachers, *self.distilled, *others)
+
+    @property
+    def only_helps(self) -> bool:
+        """Whether it is no part of a prediction: pre-training, a round before the last, a teacher of two folds."""
+        return self.pretraining_store is not None or self.beside is not None or self.round > 0
+
+    def held_out(self, folds: Folds) -> np.ndarray:
+        """Return the series that it holds out, (n,) int64."""
+        return folds.held_out(self.fold, self.beside)
+
+    def inside(self, folds: Folds) -> np.ndarray:
+        """Return the series that it is fitted on, (n,) int64."""
+        return folds.inside(self.fold, self.beside)
 
     @property
     def folder(self) -> Path:
@@ -124,9 +144,18 @@ class Cell:
     def name(self) -> str:
         """What messages and progress call it."""
         what = "full" if self.fold is None else f"fold {self.fold}"
+        if self.beside is not None:
+            what = f"folds {self.fold} and {self.beside}"
         if self.pretraining_store:
             what = "pre-training" if self.masked is None else f"pre-training, {what},"
-        return f"{self.model.label} {what} seed {self.seed}"
+        return f"{self.model.label} {what} seed {self.seed}" + (f", round {self.round}" if self.round else "")
+
+    @property
+    def line(self) -> str:
+        """What tables call it together with the cells that are trained for the same."""
+        why = "pre-training" if self.pretraining_store else "pairs of folds" if self.beside is not None else ""
+        why = f"round {self.round}" if self.round else why
+        return f"{self.model.label}{', ' if why else ''}{why}"
 
     @property
     def done(self) -> bool:

@@ -51,8 +51,7 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig, clock: Clock = time.pe
     todo = [job for job in jobs if job.force or not job.cell.done]
     groups: dict[str, list[Job]] = {}
     for job in todo:
-        label = job.cell.model.label + (", pre-training" if job.cell.pretraining_store else "")
-        groups.setdefault(label, []).append(job)
+        groups.setdefault(job.cell.line, []).append(job)
     workers, found, cell_s = workers_for(todo, config), [], dict[str, float]()
     gpus = 0 if config.kind == "ray" else len(lanes_for(todo, config).gpus)
     for label, alike in groups.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from foldline.core.errors import UserError
@@ -17,7 +18,7 @@ from foldline.fit.augmentation.views import TtaConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.sample_config import SampleConfig
 from foldline.fit.train_config import WatchConfig
-from foldline.run import cell_keys, cell_stores
+from foldline.run import cell_keys, cell_stores, teachers
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -42,7 +43,10 @@ def plan(inputs: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
             (fold, seed) for seed in model.train.seeds for fold in range(inputs.folds.k)
         ]
         places += [(None, seed) for seed in model.train.full_seeds]
-        made += [_cell(inputs, model, fold, seed, made) for fold, seed in places]
+        own: list[Cell] = []
+        for number, of_round in teachers.rounds(model):
+            own = [replace(_cell(inputs, of_round, fold, seed, made, own), round=number) for fold, seed in places]
+        made += own
     return made
 
 
@@ -65,34 +69,42 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
     return replace(model, train=train)
 
 
-def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, made: Sequence[Cell]) -> Cell:
+def _cell(
+    inputs: PlanInputs,
+    model: ModelConfig,
+    fold: int | None,
+    seed: int,
+    made: Sequence[Cell],
+    before: Sequence[Cell] = (),
+    beside: int | None = None,
+) -> Cell:
+    """Make a cell. made: those of models further up; before: of its own round before; beside: see Cell."""
     channels = _channels(model, fold, made)
     start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed, channels)
-    labels = () if model.teacher is None else model.teacher.of
-    teachers = tuple(other for other in made if other.model.label in labels and other.fold == fold)
-    for label in labels:
-        if not any(teacher.model.label == label for teacher in teachers):
-            raise UserError(
-                f"model {model.label!r}: its teacher {label!r} has no cell of "
-                f"{'all series' if fold is None else f'fold {fold}'}. Teachers stand further up in the config, and "
-                "need full_seeds where the student has them."
-            )
     if model.fitted_as == "estimator":
         return Cell(model, "none", fold, seed, cell_keys.of_estimator(inputs, model, fold, seed))
-    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers, channels)
-    return Cell(
+    cell = Cell(
         model,
         inputs.features.scaler,
         fold,
         seed,
-        depends,
+        {},
         start,
-        teachers,
+        teachers.of_test(model, fold, made, before),
         channels=channels,
         metric=inputs.metric,
         transform=cell_keys.transform_of(inputs, model),
         only_past=fold is not None and inputs.folds.time is not None,
+        beside=beside,
+        distilled=teachers.out_of_fold(model, fold, made, inputs.folds, partial(_pair, inputs)),
     )
+    return replace(cell, depends=cell_keys.of_fold(inputs, cell))
+
+
+def _pair(inputs: PlanInputs, cell: Cell, other: int) -> Cell:
+    """Make the cell of a teacher that holds out another fold beside its own."""
+    model, first, second = teachers.of_pair(cell, other)
+    return _cell(inputs, model, first, cell.seed, (), beside=second)
 
 
 def _channels(model: ModelConfig, fold: int | None, made: Sequence[Cell]) -> Cell | None:
@@ -177,9 +189,12 @@ def jobs(
             job = Job(cell, train, folds, None, force, unlabelled=None if cell.only_past else test)
         elif cell.pretraining_store is not None:
             job = Job(cell, cell.pretraining_store, None, None, force)
+        elif cell.beside is not None:
+            job = Job(cell, train, folds, None, force)
         else:
             job = Job(cell, train, folds, test, force, exact)
-        found.setdefault(cell.key, job)
+        if cell.key not in found or (found[cell.key].cell.only_helps and not cell.only_helps):
+            found[cell.key] = job
 
     for cell in plan:
         add(cell)
@@ -191,10 +206,10 @@ def _needed(every: Sequence[Job]) -> set[str]:
     """Return the keys of jobs with something left to do; what only finished cells need is not needed again."""
     needed: set[str] = set()
     for job in reversed(every):  # so that a cell comes after all that may need it
-        train = job.force or (not job.cell.done and (job.cell.pretraining_store is None or job.key in needed))
-        if train:
+        wanted = not job.cell.only_helps or job.key in needed
+        if job.force or (not job.cell.done and wanted):
             needed |= {job.key, *(other.key for other in job.cell.before)}
-        elif job.finished or job.cell.pretraining_store is not None:
+        elif job.finished or not wanted:
             needed.discard(job.key)
         else:
             needed.add(job.key)  # it is trained, and has yet to predict the test series

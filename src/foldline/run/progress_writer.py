@@ -55,8 +55,7 @@ def cells_of(
     def add(cell: Cell) -> None:
         for other in cell.before:
             add(every.get(other.key, other))
-        label = f"{cell.model.label}{', pre-training' if cell.pretraining_store else ''}"
-        shown = CellProgress(key=cell.key, name=cell.name, label=label, fold=cell.fold, seed=cell.seed)
+        shown = CellProgress(key=cell.key, name=cell.name, label=cell.line, fold=cell.fold, seed=cell.seed)
         found.setdefault(cell.key, shown)
 
     waiting = {job.key for job in jobs}

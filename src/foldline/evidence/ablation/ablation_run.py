@@ -1,7 +1,8 @@
 """Prepare the baseline and all variants, then train the cells that are missing.
 
 Everything is prepared before anything is trained. Cells are those of ordinary runs: a baseline that was trained before
-costs nothing, and a variant of [blend] or [post] trains nothing. The test table is predicted only for pseudo-labels.
+costs nothing, and a variant of [blend] or [post] trains nothing. The test table is
+predicted only where a model learns from it.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ class PreparedAblation:
         return list(merged.values())
 
     def _jobs_of(self, prepared: PreparedExperiment, force: bool) -> list[Job]:
-        has_teacher = any(model.teacher for each in self.prepared for model in each.config.models)
+        reads_test = any(model.reads_test for each in self.prepared for model in each.config.models)
         known = decoding.path_of(prepared.competition.test) if prepared.plan_inputs.exact else None
-        test = prepared.test.path if has_teacher else None
+        test = prepared.test.path if reads_test else None
         return planning.jobs(prepared.plan, prepared.train.path, prepared.folds, test, known, force)
 
     def needed(self, prepared: PreparedExperiment) -> dict[str, Cell]:

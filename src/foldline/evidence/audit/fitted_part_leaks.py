@@ -60,8 +60,8 @@ def test_rows(context: AuditContext) -> CheckResult:
 
 
 def _learns_from_test(cell: Cell) -> bool:
-    own = cell.model.teacher is not None or cell.model.fitted_as == "estimator"  # which is fitted to exact rows of test
-    own = own or cell.masked is not None
+    labels = cell.model.teacher is not None and cell.model.teacher.labels_test
+    own = labels or cell.model.fitted_as == "estimator" or cell.masked is not None  # estimators: exact rows of test
     return own or any(_learns_from_test(other) for other in cell.before)
 
 

@@ -213,10 +213,11 @@ def _before_trained(folds: Folds, trained: np.ndarray, watched: np.ndarray) -> i
 
 def teachers(context: AuditContext) -> CheckResult:
     """Teachers, first weights and fitted simulators have held out the same fold as the cell that uses them."""
-    plan = context.baseline.prepared.plan
+    plan, folds = context.baseline.prepared.plan, context.baseline.prepared.folds
     pairs = [(cell, other) for cell in plan for other in _before(cell) if other.pretraining_store is None]
     for cell, other in pairs:
-        if other.depends["fold"] != cell.depends["fold"]:
+        unknown = np.arange(0) if cell.fold is None else np.union1d(folds.not_known(cell.fold), cell.held_out(folds))
+        if np.isin(other.inside(folds), unknown).any():
             return CheckResult(
                 "LEAK", f"{cell.name} learns from {other.name}, which was trained on the rows that it holds out"
             )
@@ -283,7 +284,7 @@ def stored_cells(context: AuditContext) -> CheckResult:
                 return CheckResult(
                     "LEAK", f"{name} was fitted on other series than lie before its fold (cell {folder.name})"
                 )
-        if teacher := _unfit_teacher(folder, depends):
+        if teacher := _unfit_teacher(folder, depends, context.folds):
             return CheckResult("LEAK", f"{name} learnt from cell {teacher}, which has not held out the same series")
         held.setdefault((entry["label"], entry["seed"]), []).append(places)
     for (label, seed), parts in held.items():
@@ -295,10 +296,20 @@ def stored_cells(context: AuditContext) -> CheckResult:
     return CheckResult("clean", f"{len(stored)} cells of the latest experiment")
 
 
-def _unfit_teacher(folder: Path, depends: dict[str, Any]) -> str:
-    """Find the key of a teacher that held out other series than its student; empty if there is none."""
-    for key in depends.get("teacher", {}).get("cells", []):
+def _unfit_teacher(folder: Path, depends: dict[str, Any], folds: Folds) -> str:
+    """Find the key of a teacher that was not kept from what its student holds out; empty if there is none."""
+    taught, own = depends.get("teacher", {}), depends["fold"]
+    for key in taught.get("cells", []):
         other = folder.with_name(key) / "depends.json"
-        if other.exists() and files.read_json(other)["fold"] != depends["fold"]:
+        if other.exists() and files.read_json(other)["fold"] != own:
+            return str(key)
+    held_out = files.read_array(folder / "held_out.npy")
+    for key in taught.get("out_of_fold", []):
+        other = folder.with_name(key) / "depends.json"
+        if not other.exists():
+            continue
+        number, theirs = files.read_json(other)["fold"]["number"], files.read_array(other.with_name("held_out.npy"))
+        earlier = folds.time is not None and number < own["number"]
+        if not earlier and not np.isin(held_out, theirs).all():
             return str(key)
     return ""

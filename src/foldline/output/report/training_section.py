@@ -26,7 +26,7 @@ def cells_by_model(report: ReportData) -> dict[str, list[Cell]]:
     """Group the cells by their model's label; pre-training cells are groups of their own."""
     found: dict[str, list[Cell]] = {}
     for cell in report.cells:
-        found.setdefault(f"{cell.model.label}{', pre-training' if cell.pretraining_store else ''}", []).append(cell)
+        found.setdefault(cell.line, []).append(cell)
     return found
 
 
