@@ -42,7 +42,13 @@ def training_data(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Trai
     honest: Callable[..., Iterator[None]] = NetworkCell.fit
 
     def fit(
-        self: NetworkCell, labelled_sets: list[LabelledSeries], seed: int, emit: Any, folder: Path, start: Any, **more: Any
+        self: NetworkCell,
+        labelled_sets: list[LabelledSeries],
+        seed: int,
+        emit: Any,
+        folder: Path,
+        start: Any,
+        **more: Any,
     ) -> Iterator[None]:
         seen[str(files.home()), folder.name] = TrainingData(labelled_sets, self.scaler.to_json())
         return honest(self, labelled_sets, seed, emit, folder, start, **more)
