@@ -162,7 +162,7 @@ CUT = "[train.windows]\nlength = 5\n[[model]]\nname = 'hybrid'\n"
 BAD_CONFIGS = {
     "[data\n": "is no valid TOML",
     "[[model]]\nname = 'hybrid'\n": "the table [data] must be given",
-    f"{ROLES}level='series'\n": "input does not exist",  # the default follows the number of series
+    f"{ROLES}level='series'\nsource='gone'\n": "gone does not exist",  # the default follows the number of series
     "[data]\nid='a'\n[[model]]\nname = 'hybrid'\n": "data: key, order, target, inputs must be given",
     f"{ROLES}[model]\nname = 'hybrid'\n": "write [[model]], with two brackets",
     "data = 3\n[[model]]\nname = 'hybrid'\n": "data must be a table, but is 3 (int)",
