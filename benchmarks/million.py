@@ -90,10 +90,20 @@ class Watch(threading.Thread):
 
 
 def run(stage: str, folder: Path, series: int) -> list[Cost]:
-    """Run a stage in a fresh process; what it says between its lines of JSON is printed."""
-    words = [sys.executable, "-m", "benchmarks.million_stages", stage, str(folder), str(series)]
+    """Run a stage in a fresh process."""
+    return costs_of(f"{stage} of {series:,} series", "benchmarks.million_stages", stage, str(folder), str(series))
+
+
+def costs_of(name: str, *words: str) -> list[Cost]:
+    """Run a module in a fresh process, and watch its memory: it tells its steps by million_stages.Steps.
+
+    Args:
+        name: of what it does, for the message where it fails.
+        words: the module and its arguments.
+    """
     costs = []
-    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-m", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         while child.stdout.readline() not in ("ready\n", ""):
@@ -107,7 +117,7 @@ def run(stage: str, folder: Path, series: int) -> list[Cost]:
                 costs.append(Cost(**json.loads(line), memory=watch.taken()))
         watch.ended.set()
     if child.returncode != 0:
-        raise SystemExit(f"{stage} of {series:,} series ended with exit code {child.returncode}")
+        raise SystemExit(f"{name} ended with exit code {child.returncode}")
     return costs
 
 

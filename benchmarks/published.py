@@ -1,10 +1,14 @@
-"""Networks of ours beside another library's, layer by layer, with the same weights. Run: ./run.sh bench published
+"""Networks of ours beside another library's, layer by layer, on copied weights. Run: ./run.sh bench published [--train]
 
 The other library is tsai, which is installed, pinned, into an environment of its own below the cache folder: it needs
 another scikit-learn. Weights are drawn here, running statistics too, and copied there; each layer's output, in training
 by the statistics of the batch and in prediction by the running ones, the gradient of the input and the statistics after
 a step are compared in float64. Ours get the series with padding behind them, tsai's without. Exits 1 where any of them
 differs by more than 1e-9 of the largest number.
+
+--train also trains InceptionTime on both sides (published_train.py), and compares ROCKET's features with aeon's, whose
+environment is that of `./run.sh bench uea`; --page writes both tables to docs/published.md. It exits 1, too, where the
+ranges of a score over the seeds don't overlap, or features differ by more than a step at a bias.
 
 tsai's kernels are odd, 39 for InceptionTime's published 40 and 7 for ResNet's 8, and where a shortcut changes no width
 its InceptionTime has no convolution: ours has the same kernels here, and the identity there.
@@ -31,7 +35,8 @@ from foldline.models.contract import Block
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks import environments  # noqa: E402
+from benchmarks import environments, published_names, published_train, uea  # noqa: E402
+from benchmarks.pages import Page  # noqa: E402
 
 RIVAL = ROOT / "benchmarks" / "published_tsai.py"
 VERSION = "1.0.1"  # of tsai
@@ -52,25 +57,8 @@ class Network:
 def inception_time() -> Network:
     """Make InceptionTime's block at the published sizes."""
     ours = inception.Inception(inception.Config(width=128, kernel=39, norm="batch"), CHANNELS).double()
-    layers: dict[str, Any] = {}
-    weights: dict[str, Tensor] = {}
-    modules: Any = ours.modules_in_order
-    for place, module in enumerate(modules):
-        layers[f"inception.{place}"] = module
-        weights[f"inception.{place}.bottleneck.weight"] = module.bottleneck.conv.weight
-        for branch, convolution in enumerate(module.convolutions):
-            weights[f"inception.{place}.convs.{branch}.weight"] = convolution.conv.weight
-        weights[f"inception.{place}.maxconvpool.1.weight"] = module.of_maximum.conv.weight
-        weights |= {f"inception.{place}.bn.{key}": value for key, value in module.norm.state_dict().items()}
-    shortcuts: Any = ours.shortcuts
-    first, second = shortcuts
-    layers |= {"shortcut.0": first, "shortcut.1": second}
-    weights["shortcut.0.0.weight"] = first.conv.weight
-    weights |= {f"shortcut.0.1.{key}": value for key, value in first.norm.state_dict().items()}
-    weights |= {f"shortcut.1.{key}": value for key, value in second.norm.state_dict().items()}
-    with torch.no_grad():
-        second.conv.weight.copy_(torch.eye(len(second.conv.weight)).unsqueeze(2))
-    return Network("InceptionTime", ours, layers, weights)
+    published_names.without_second_shortcut(ours)
+    return Network("InceptionTime", ours, published_names.layers(ours), published_names.weights(ours))
 
 
 def residual_network() -> Network:
@@ -153,12 +141,8 @@ def compared(network: Network, python: Path, folder: Path) -> dict[str, float]:
     return answer
 
 
-def main() -> int:
-    """Compare every network, and print a table of the largest differences."""
-    argparse.ArgumentParser(description="Compare networks with tsai's, layer by layer.").parse_args()
-    torch.manual_seed(SEED)
-    terminal = Terminal()
-    python = environments.environment(environments.CACHE / "tsai", [f"tsai=={VERSION}"])
+def layer_by_layer(terminal: Terminal, python: Path) -> bool:
+    """Compare every network, and print a table of the largest differences. Return whether all are close."""
     rows, worst = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         for network in (inception_time(), residual_network()):
@@ -171,7 +155,28 @@ def main() -> int:
     columns = ("network", "in", "compared", "largest difference", "where")
     terminal.table(f"beside tsai {VERSION}", columns, rows)
     print(f"largest difference to tsai {VERSION}: {worst:.1e} of the largest number, {CLOSE:.0e} is allowed")
-    return int(not worst <= CLOSE)
+    return worst <= CLOSE
+
+
+def main() -> int:
+    """Compare; 1 where a comparison fails."""
+    parser = argparse.ArgumentParser(description="Compare networks with tsai's, layer by layer.")
+    parser.add_argument(
+        "--train", action="store_true", help="also train both, and compare ROCKET's features with aeon's"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="of each side (3)")
+    parser.add_argument("--page", action="store_true", help="with --train: write docs/published.md")
+    asked = parser.parse_args()
+    if asked.seeds < 1 or (asked.page and not asked.train):
+        parser.error("--seeds must be at least 1, and --page goes with --train")
+    torch.manual_seed(SEED)
+    terminal = Terminal()
+    tsai = environments.environment(environments.CACHE / "tsai", [f"tsai=={VERSION}"])
+    good = layer_by_layer(terminal, tsai)
+    if asked.train:
+        page = Page(ROOT / "docs" / "published.md" if asked.page else None)
+        good &= published_train.run(terminal, tsai, uea.environment(), asked.seeds, page)
+    return int(not good)
 
 
 if __name__ == "__main__":

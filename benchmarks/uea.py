@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import environments  # noqa: E402
 
 RIVALS = ROOT / "benchmarks" / "uea_aeon.py"
+CONFIG = ROOT / "benchmarks" / "uea.toml"
 CACHE = environments.CACHE / "uea"
 VERSION = "1.6.0"  # of aeon
 LABELS = (
@@ -72,15 +73,18 @@ def most_probable(path: Path) -> list[str]:
         return [max(zip(map(float, row[1:]), labels, strict=True))[1] for row in rows]
 
 
-def ours(name: str, data: Path, home: Path) -> Result:
-    """Train the default config on a set, in a home of its own, and return what it submits."""
+def words(name: str, data: Path) -> list[str]:
+    """Return the overrides of CONFIG for a set whose files lie in a folder."""
     with (data / "train.csv").open(encoding="utf-8") as stream:
         inputs = json.dumps(stream.readline().strip().split(",")[2:])
-    words = [f"data.source={data}", f"data.inputs={inputs}", "track.wandb=disabled", "executor.kind=serial"]
-    if name in NUMBERS:
-        words += ["data.kind=regression", "data.metric=rmse", "folds.kind=group"]
-    config = ROOT / "benchmarks" / "uea.toml"
-    command = [sys.executable, "-m", "foldline", "train", str(config), *words, "--quiet"]
+    numbers = ["data.kind=regression", "data.metric=rmse", "folds.kind=group"] if name in NUMBERS else []
+    return [f"data.source={data}", f"data.inputs={inputs}", *numbers]
+
+
+def ours(name: str, data: Path, home: Path) -> Result:
+    """Train the default config on a set, in a home of its own, and return what it submits."""
+    options = ["track.wandb=disabled", "executor.kind=serial", "--quiet"]
+    command = [sys.executable, "-m", "foldline", "train", str(CONFIG), *words(name, data), *options]
     seconds = timed(command, FOLDLINE_HOME=str(home))
     submission = home / "runs" / "uea" / "latest" / "submission.csv"
     return Result(column(submission) if name in NUMBERS else most_probable(submission), seconds)
@@ -158,16 +162,19 @@ def pooled(found: dict[str, dict[str, tuple[np.ndarray, float]]], names: tuple[s
     return lines, bound
 
 
+def environment() -> Path:
+    """Make the rival's environment unless it is there; return its Python."""
+    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"  # MultiRocketHydra needs torch
+    return environments.environment(home, [f"aeon=={VERSION}", f"torch=={torch.__version__}"])
+
+
 def main() -> int:
     """Measure, print, and compare with the bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=(*LABELS, *NUMBERS))
     parser.add_argument("--page", action="store_true", help="write docs/uea.md")
     given = parser.parse_args()
-    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"
-    python = environments.environment(
-        home, [f"aeon=={VERSION}", f"torch=={torch.__version__}"]
-    )  # MultiRocketHydra needs torch
+    python = environment()
     scratch = CACHE / "run"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

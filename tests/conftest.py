@@ -13,6 +13,19 @@ import tiny
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+IN_FILES = {"slow", "learned", "gallery"}  # marks that stand in the file of their tests
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file in which no mark stands that `-m` asks for: each worker imports and expands the others.
+
+    Marks of helpers stand in no file of tests: IN_FILES are those that none has.
+    """
+    asked = IN_FILES & set(config.getoption("markexpr").split(" and "))
+    if not asked or not collection_path.name.startswith("test_"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return any(f"mark.{mark}" not in text for mark in asked) or None
 
 
 @pytest.fixture(autouse=True, scope="session")

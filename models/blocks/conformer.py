@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from foldline.models.contract import Block
 from foldline.models.ops.convolution_module import ConvolutionConfig, ConvolutionModule
+from foldline.models.ops.covariates import NO_COVARIATES, CovariateBlock, Covariates
 from foldline.models.ops.relative_attention import RelativeAttention
 
 
@@ -38,14 +38,15 @@ def feed_forward(config: Config) -> nn.Sequential:
     )
 
 
-class Conformer(Block):
+class Conformer(CovariateBlock):
     """The four modules and the last norm; a linear map in front where the width changes."""
 
     compiles = True
 
-    def __init__(self, config: Config, inputs: int) -> None:
+    def __init__(self, config: Config, inputs: int, static_width: int = 0) -> None:
+        """static_width: not used, static columns come in with the input."""
         super().__init__()
-        width = config.width
+        width, self.pairs = config.width, config.pairs
         self.project_in = nn.Linear(inputs, width) if inputs != width else nn.Identity()
         self.first, self.last = feed_forward(config), feed_forward(config)
         self.norm_attention, self.attention = nn.LayerNorm(width), RelativeAttention(config)
@@ -53,10 +54,10 @@ class Conformer(Block):
         self.convolution = ConvolutionModule(config, "glu")
         self.dropout, self.norm = nn.Dropout(config.dropout), nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.project_in(x)  # (B, T, width)
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NO_COVARIATES) -> Tensor:
+        x, pairs = self.project_in(x), covariates.matrices(self.pairs)  # (B, T, width), (B, n, T, T)
         x = x + self.first(x) / 2
-        x = x + self.dropout(self.attention(self.norm_attention(x), mask))
+        x = x + self.dropout(self.attention(self.norm_attention(x), mask, pairs))
         x = x + self.dropout(self.convolution(self.norm_convolution(x), mask))
         out: Tensor = self.norm(x + self.last(x) / 2)
         return out

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foldline.models.contract import Block
 from foldline.models.ops.convolution_module import ConvolutionConfig, ConvolutionModule
+from foldline.models.ops.covariates import NO_COVARIATES, CovariateBlock, Covariates
 from foldline.models.ops.relative_attention import RelativeAttention
 
 
@@ -50,19 +50,21 @@ class ScaledResidual(nn.Module):
         self.scale, self.shift = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
         self.module, self.dropout, self.norm = module, nn.Dropout(dropout), nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        out: Tensor = self.norm(x + self.dropout(self.module(self.scale * x + self.shift, mask)))
+    def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
+        """others: what the module gets beside x."""
+        out: Tensor = self.norm(x + self.dropout(self.module(self.scale * x + self.shift, *others)))
         return out
 
 
-class Squeezeformer(Block):
+class Squeezeformer(CovariateBlock):
     """The four modules; a linear map in front where the width changes."""
 
     compiles = True
 
-    def __init__(self, config: Config, inputs: int) -> None:
+    def __init__(self, config: Config, inputs: int, static_width: int = 0) -> None:
+        """static_width: not used, static columns come in with the input."""
         super().__init__()
-        width = config.width
+        width, self.pairs = config.width, config.pairs
         self.project_in = nn.Linear(inputs, width) if inputs != width else nn.Identity()
         modules = (
             RelativeAttention(config),
@@ -72,8 +74,10 @@ class Squeezeformer(Block):
         )
         self.parts = nn.ModuleList(ScaledResidual(module, width, config.dropout) for module in modules)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.project_in(x)  # (B, T, width)
-        for part in self.parts:
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NO_COVARIATES) -> Tensor:
+        x, pairs = self.project_in(x), covariates.matrices(self.pairs)  # (B, T, width), (B, n, T, T)
+        attention, *others = self.parts
+        x = attention(x, mask, pairs)
+        for part in others:
             x = part(x, mask)
         return x

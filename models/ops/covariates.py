@@ -1,6 +1,6 @@
-"""Covariates of a block besides its input: the series' static columns, and the real time of each step.
+"""Covariates of a block besides its input: the series' static columns, the real time of each step, pairs of steps.
 
-A block that reads either is a `CovariateBlock`: the hybrid passes it the `Covariates` of the batch. Statics are
+A block that reads any is a `CovariateBlock`: the hybrid passes it the `Covariates` of the batch. Statics are
 their learned embeddings. Time is in its own unit (ventilator: s), read back by a `Clock` from the scaled feature that
 holds it; the engine, which has names and scale of the features, sets them in a new network with `set_clocks`.
 """
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from foldline.models.contract import Block
@@ -23,6 +24,7 @@ class Covariates:
 
     static: Tensor | None = None  # (B, E) float, embeddings of all static columns beside each other
     time: Tensor | None = None  # (B, T) float, in the data's own unit
+    pairs: Mapping[str, Tensor] | None = None  # matrices of pairs by name, (B, T, T) float each: ops/pairs.py
 
     @property
     def statics(self) -> Tensor:
@@ -37,6 +39,14 @@ class Covariates:
         if self.time is None:
             raise ValueError("This block reads the time of each step, but was given none: pass Covariates(time=...).")
         return self.time
+
+    def matrices(self, names: Sequence[str]) -> Tensor | None:
+        """Matrices of pairs, (B, n, T, T); None: no names; raises ValueError where there are none."""
+        if not names:
+            return None
+        if self.pairs is None:
+            raise ValueError("This block reads pairs of steps, but was given none: pass Covariates(pairs=...).")
+        return torch.stack([self.pairs[name] for name in names], dim=1)
 
 
 NO_COVARIATES = Covariates()

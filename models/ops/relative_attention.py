@@ -9,6 +9,11 @@ Each score of query i and key j gets a bias that depends on j - i, in one of thr
     slope     -m |j - i|, a slope a head: Press et al. 2022, https://arxiv.org/abs/2108.12409 (section 3). Theirs are
               fixed and look back; here they are learned from there on, each direction of a head its own
 
+Matrices of pairs (ops/pairs.py), `pairs`, are added to the scores, too, each head with a weight of its own for each:
+what is known of two steps, as that two bases of an RNA pair, beside how far apart they are. The heads' weights start
+evenly from 8 to 0: for an entry of 1 the first head begins with e^8 = 3,000 times the attention, so that it sees a
+partner among hundreds of steps from the first step of training on, and the last one begins without pairs.
+
 A shift of all steps changes nothing, any length is possible, and so is one that training had none of. `causal`: a step
 attends to itself and earlier ones. Scores take memory, B heads T^2, as no fused kernel has learned biases.
 (B, T, width) -> (B, T, width).
@@ -26,6 +31,7 @@ from torch.nn import functional
 
 from foldline.models.contract import BlockConfig
 
+MOST_OF_PAIRS = 8.0  # what the first head's weight of a pair starts from; the last one's is 0
 Form = Literal["sinusoid", "bucket", "slope"]
 
 
@@ -41,9 +47,15 @@ class RelativeConfig(BlockConfig):
     buckets: int = 32  # bias = "bucket": buckets of distances, of both directions together
     distance: int = 128  # bias = "bucket": steps from which on all distances are one bucket
     causal: bool = False  # an output depends on its own and earlier steps
+    pairs: tuple[
+        str, ...
+    ] = ()  # matrices whose entries are added to the scores: features partner(NAME.1), pair(NAME.1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "pairs", tuple(self.pairs))  # a block's table comes as it was read
+        if len(set(self.pairs)) < len(self.pairs) or not all(isinstance(name, str) and name for name in self.pairs):
+            raise ValueError(f"pairs must be different names of matrices, but is {list(self.pairs)}")
         if self.ffn < 1:
             raise ValueError(f"ffn must be at least 1, but is {self.ffn}")
         if not 0 <= self.dropout < 1:
@@ -149,7 +161,7 @@ def sinusoid(distance: Tensor, width: int) -> Tensor:
 
 
 class RelativeAttention(nn.Module):
-    """Linear maps before and after attention with a bias a distance."""
+    """Linear maps before and after attention with a bias a distance, and one a pair of steps."""
 
     def __init__(self, config: RelativeConfig) -> None:
         super().__init__()
@@ -158,9 +170,17 @@ class RelativeAttention(nn.Module):
         self.project_out = nn.Linear(config.width, config.width)
         forms = {"sinusoid": SinusoidBias, "bucket": BucketBias, "slope": SlopeBias}
         self.bias: nn.Module = forms[config.bias](config)
+        if config.pairs:
+            start = torch.linspace(MOST_OF_PAIRS, 0, config.heads)
+            self.of_pairs = nn.Parameter(start.unsqueeze(1).repeat(1, len(config.pairs)))  # (heads, n)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """mask: (B, T) bool, True at the steps that may be attended to, at least one in each series; None: all."""
+    def forward(self, x: Tensor, mask: Tensor | None, pairs: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            mask: (B, T) bool, True at the steps that may be attended to, at least one in each series; None: all.
+            pairs: (B, n, T, T) matrices of pairs, query by key; None: the config names none.
+        """
         batch, steps, width = x.shape
         query, key, value = self.project_in(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         distance = distances(steps, x.device)
@@ -169,6 +189,8 @@ class RelativeAttention(nn.Module):
             query = query + self.bias.content.to(query.dtype)
         else:
             bias = aligned(self.bias(distance).unsqueeze(1).expand(-1, steps, -1))  # (heads, T, T)
+        if pairs is not None:
+            bias = bias + torch.einsum("hn,bnij->bhij", self.of_pairs, pairs)
         bias = bias.to(query.dtype)
         if (forbidden := self._forbidden(steps, mask, x.device)) is not None:
             bias = bias.masked_fill(forbidden, -math.inf)

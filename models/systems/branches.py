@@ -38,6 +38,7 @@ from foldline.models.blocks import BLOCKS, build
 from foldline.models.contract import Embed, Head, Part, Targets, append_static
 from foldline.models.ops.covariates import Clock, Covariates
 from foldline.models.ops.entities import Entities
+from foldline.models.ops.pairs import PairReader
 from foldline.models.systems.hybrid import Config as HybridConfig
 from foldline.models.systems.hybrid import Residual
 
@@ -106,6 +107,12 @@ class Config:
     def trunk(self) -> HybridConfig | None:
         """That of the blocks behind the merge; None: there are none."""
         return self._body(self.blocks, self.width) if self.blocks else None
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Matrices of pairs that blocks read, each once."""
+        bodies = self.bodies if self.trunk is None else [*self.bodies, self.trunk]
+        return tuple(dict.fromkeys(name for body in bodies for name in body.pairs))
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -213,6 +220,7 @@ class Branches(nn.Module):
         groups = columns_of(config.branches, names, features)
         self.embed = Embed(levels, config.embed) if static_width else None
         self.clock = Clock(config.time) if config.time else None
+        self.pairs = PairReader(config.pairs) if config.pairs else None
         self.groups = nn.ModuleList(Select(columns) for columns in groups)
         made = [Body(*each, static_width, project=True) for each in zip(config.bodies, map(len, groups), strict=True)]
         self.branches, width = nn.ModuleList(made), static_width + sum(branch.width for branch in made)
@@ -223,11 +231,14 @@ class Branches(nn.Module):
         """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: (B, T), None: all real -> (B, T, H)."""
         time = None if self.clock is None else self.clock(x)  # (B, T)
         embedded = None if self.embed is None else self.embed(static)  # (B, S * embed)
-        covariates = Covariates(static=embedded, time=time)
+        pairs = None
+        if self.pairs is not None:
+            pairs, x = self.pairs(x), self.pairs.without_partners(x)
+        covariates = Covariates(static=embedded, time=time, pairs=pairs)
         if self.entities is not None:
             x = self.entities(x)
-        pairs = zip(self.groups, self.branches, strict=True)
-        hidden = torch.cat([branch(group(x), mask, covariates) for group, branch in pairs], dim=-1)
+        each = zip(self.groups, self.branches, strict=True)
+        hidden = torch.cat([branch(group(x), mask, covariates) for group, branch in each], dim=-1)
         if embedded is not None:
             hidden = append_static(hidden, embedded)
         return hidden if self.trunk is None else self.trunk(hidden, mask, covariates)

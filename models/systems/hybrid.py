@@ -9,7 +9,8 @@
 The shape of the 1st-place network (LSTM, then convolution, then attention, each with a skip), with every block, width
 and skip open to search and ablation. (B, T, F) -> linear -> blocks, each: block, skip, layer norm -> (B, T, H) -> head.
 Covariates reach the blocks whose tables name them: embedded static columns (`static = "state"` of a
-recurrent block), the time of each step in its own unit (`time` here, which names the feature that holds it).
+recurrent block), the time of each step in its own unit (`time` here, which names the feature that holds it), matrices
+of pairs (`pairs = ["bpp"]` of a block with relative attention: ops/pairs.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from foldline.models import heads
 from foldline.models.blocks import BLOCKS, build, configure
 from foldline.models.contract import Block, Embed, Head, Part, Targets, append_static
 from foldline.models.ops.covariates import Clock, CovariateBlock, Covariates
+from foldline.models.ops.pairs import PairReader
 
 READS_TIME = ({"kind": "time2vec"}, {"position": "time"})  # a block whose table holds one of these needs `time`
 
@@ -45,7 +47,12 @@ class Config:
     dropout: float = 0.0  # after each block
 
     kind: ClassVar[str] = "network"
-    shares: ClassVar[tuple[str, ...]] = ("ops/covariates", "ops/recurrence", "ops/scan")  # files that its blocks share
+    shares: ClassVar[tuple[str, ...]] = (
+        "ops/covariates",
+        "ops/pairs",
+        "ops/recurrence",
+        "ops/scan",
+    )  # files that its blocks share
     parts: ClassVar[dict[str, dict[str, Part]]] = {"blocks": BLOCKS, "head": heads.HEADS}
 
     def __post_init__(self) -> None:
@@ -87,6 +94,11 @@ class Config:
         return sum(back), sum(ahead)
 
     @property
+    def pairs(self) -> tuple[str, ...]:
+        """Matrices of pairs that its blocks read, each once."""
+        return tuple(dict.fromkeys(name for _, config in self.built() for name in getattr(config, "pairs", ())))
+
+    @property
     def embeds(self) -> bool:
         """Whether embeddings of the static columns are used by anything."""
         return self.embed > 0 and (self.join or any(table.get("static", "none") != "none" for table in self.blocks))
@@ -117,6 +129,7 @@ class Hybrid(nn.Module):
         static_width = config.embed * len(levels)
         self.embed = Embed(levels, config.embed) if static_width and config.embeds else None
         self.clock = Clock(config.time) if config.time else None
+        self.pairs = PairReader(config.pairs) if config.pairs else None
         self.join = config.join
         self.project_in = nn.Linear(features + (static_width if config.join else 0), config.width)
         residuals, inputs = [], config.width
@@ -130,10 +143,13 @@ class Hybrid(nn.Module):
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None) -> Tensor:
         """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: (B, T), None: all real -> (B, T, H)."""
         time = None if self.clock is None else self.clock(x)  # (B, T)
+        pairs = None
+        if self.pairs is not None:
+            pairs, x = self.pairs(x), self.pairs.without_partners(x)
         embedded = None if self.embed is None else self.embed(static)  # (B, S * embed)
         if embedded is not None and self.join:
             x = append_static(x, embedded)
         x = self.project_in(x)  # (B, T, H)
         for block in self.blocks:
-            x = block(x, mask, Covariates(static=embedded, time=time))
+            x = block(x, mask, Covariates(static=embedded, time=time, pairs=pairs))
         return x

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from foldline.models.ops import stored_lightgbm
 from foldline.models.ops.boosting import BoostedTrees, Goal, Rows
 from foldline.models.systems.lightgbm_config import Config
 
@@ -64,7 +65,7 @@ class LightGBM(BoostedTrees[Config]):
         text = path.read_text(encoding="utf-8")
         if "\nobjective=cross_entropy\n" in text[:HEAD]:  # older versions say it nowhere else
             self.objective = "cross_entropy"
-        return _library().Booster(model_str=text)
+        return stored_lightgbm.booster(text)
 
 
 def _reports(report: Callable[[int], None]) -> Callable[[Any], None]:

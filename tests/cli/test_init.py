@@ -106,7 +106,10 @@ def test_a_folder_of_files_with_tables_to_join_is_taken_once_the_metric_is_named
     made = config.load(home / "configs" / "songs.toml", ["data.metric=accuracy"])
     train = loading.load(made.data).train
     assert train.lengths.size == frames["train"]["song"].n_unique() and made.data.level == "series"
-    assert made.train.batch < 64 and [model.name for model in made.models] == ["hybrid", "lightgbm", "rocket"]
+    given = made.tables()
+    del given["model"], given["blend"]
+    default = config.from_tables("songs", given, "songs")
+    assert made.train.batch < 64 and (made.models, made.blend) == (default.models, default.blend)
 
 
 def test_a_forecast_is_written_as_one(home: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -15,12 +15,11 @@ from optuna.trial import TrialState
 
 from benchmarks.fault_injection import children
 from foldline.cli.main import main
-from foldline.core import artefacts
+from foldline.core import artefacts, worker_start
 from foldline.core.errors import TryAgain, UserError, complain, complaints_to
 from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.output.tracking import WandbTracker
-from foldline.run import process_executor
 
 
 def test_when_nothing_can_be_trained_the_search_stops(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +128,7 @@ def run_as_worker(error: BaseException, monkeypatch: pytest.MonkeyPatch, checked
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(process_executor, "die_with_parent", searches.nothing)
+    monkeypatch.setattr(worker_start, "die_with_parent", searches.nothing)
     monkeypatch.setattr(workers, "run_worker", fails)
     sent = Pipe()
     workers._worker_main(sent, None, TimeLimit(), WandbTracker, checked or {})  # type: ignore[arg-type]
@@ -150,7 +149,7 @@ def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
         complain("damaged: a file")
         raise UserError("lr")
 
-    monkeypatch.setattr(process_executor, "die_with_parent", searches.nothing)
+    monkeypatch.setattr(worker_start, "die_with_parent", searches.nothing)
     monkeypatch.setattr(workers, "run_worker", complains)
     receiver, sender = multiprocessing.Pipe(duplex=False)
     workers._worker_main(sender, None, TimeLimit(), WandbTracker, {})  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def test_a_student_is_trained_on_labels_of_the_teacher_that_held_out_its_own_fol
 ) -> None:
     """The number of a teacher's fold stands for its test predictions."""
 
-    def predict_the_fold(cell: Cell, path: Path) -> None:
+    def predict_the_fold(cell: Cell, path: Path, threads: int) -> None:
         test = store.open_store(path)
         fold = -1.0 if cell.fold is None else float(cell.fold)
         predictions = cell.test_path(test.fingerprint)

@@ -76,13 +76,16 @@ def test_a_cell_that_holds_out_nothing_predicts_nothing() -> None:
 
 def test_channels_that_are_no_features_are_refused() -> None:
     with pytest.raises(UserError, match=r"model 'r': channels must be features, but 'u' is none of f0, f1, f2"):
-        series_cell.check("r", {"channels": ("u",)}, store())
+        series_cell.check("r", "rocket", {"channels": ("u",)}, store())
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_size, "memory", lambda device: 1 << 20)
     with pytest.raises(UserError, match=r"model 'r': 49,728 features of 10 series need 0\.0 GiB, but this machine"):
-        series_cell.check("r", {"channels": ("f0",)}, store())
+        series_cell.check("r", "rocket", {"channels": ("f0",)}, store())
+    with pytest.raises(UserError, match=r"model 'q': quantiles of 10 series need 0\.0 GiB, but .* Take fewer channels"):
+        monkeypatch.setattr(network_size, "memory", lambda device: 100)
+        series_cell.check("q", "quant", {"channels": ("f0",)}, store())
 
 
 def test_missing_steps_are_filled_and_a_channel_that_a_series_lacks_is_the_mean() -> None:

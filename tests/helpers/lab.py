@@ -185,6 +185,8 @@ class FakeJob:
     cell: Any
     key: str
     since: float | None = None
+    train: Path | None = None
+    beside: int = 0
 
 
 def needing(key: str, *needs: str) -> Any:

@@ -104,7 +104,7 @@ def test_a_hybrids_weights_depend_on_the_files_of_its_parts_only() -> None:
     of = {path.name for path in models.source_of("hybrid", {"blocks": [{"kind": "conv"}], "head": {"kind": "l1"}})}
     shared = {"attention.py", "contract.py", "initialisation.py", "linear.py", "auxiliary.py", "pooling.py"}
     shared |= {"packing.py"}  # of padded series
-    shared |= {"covariates.py", "recurrence.py", "scan.py"}  # by the blocks
+    shared |= {"covariates.py", "pairs.py", "recurrence.py", "scan.py"}  # by the blocks
     assert of == shared | {"hybrid.py", "conv.py", "l1.py"}
     default = {path.name for path in models.source_of("hybrid", {})}
     assert default - of == {"bilstm.py", "transformer.py"}

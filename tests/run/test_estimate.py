@@ -12,17 +12,32 @@ from lab import jobs, needing
 from safetensors.numpy import load_file
 from tiny_classes import Songs
 
-from foldline.fit import step_time
-from foldline.run import estimate
+from foldline.data.store import Store
+from foldline.fit import boosting_time, step_time
+from foldline.run import cell_time, estimate
 from foldline.run.executor_config import ExecutorConfig
 
 SERIAL = ExecutorConfig(kind="serial")
 
 
+class Constant:
+    """Passes take as long whatever their size."""
+
+    def __init__(self, seconds: float) -> None:
+        self.each = seconds
+
+    def seconds(self, count: float, length: float) -> float:
+        """Return the seconds of a pass."""
+        return self.each
+
+
 @pytest.fixture(autouse=True)
 def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step takes half a second."""
-    monkeypatch.setattr(step_time, "seconds_a_step", lambda *_: 0.5)
+    """Every step takes half a second, nothing else takes any time."""
+    times: Any = Constant(0.5), Constant(0.0)
+    monkeypatch.setattr(step_time, "of_network", lambda *_: step_time.NetworkTime(*times))
+    monkeypatch.setattr(cell_time, "FILES_S", 0.0)
+    monkeypatch.setattr(cell_time, "_preparing_s", lambda *_: 0.0)
 
 
 def test_a_network_takes_its_steps(rides: Path) -> None:
@@ -45,24 +60,38 @@ def test_watched_series_are_no_steps(rides: Path) -> None:
     assert watched.cell_s == 2.0  # 2 epochs: 6 series less 40 % in batches of 2
 
 
+def test_predictions_and_the_watched_score_take_passes_too(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass of the held-out series, of three views each, and one of the watched series after each of two epochs."""
+    times: Any = Constant(0.0), Constant(0.5)
+    monkeypatch.setattr(step_time, "of_network", lambda *_: step_time.NetworkTime(*times))
+    words = "train.watch.share=0.4", "train.tta={scale = [0.9, 1.1]}"
+    assert estimate.estimate(jobs(*words), SERIAL).models[0].cell_s == 2 * 0.5 + 3 * 0.5
+
+
 def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, starts, eleven_rounds = (0.0, 9.0), (10.0, 10.5, 20.0, 20.75), (30.0, 33.0, 40.0, 44.0)
-    clock = iter([*first, *starts, *eleven_rounds])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    trees = estimate.estimate(jobs("model.1.rounds=50")[2:], SERIAL).models
-    seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=12.75, workers=1, total_s=25.5)
-    assert trees == [seconds]  # half a second to begin, a quarter of one for each further round
+    """They take what few rounds on few rows tell: a second to begin, and 4 ms a row for each round."""
+    now, honest = [0.0], boosting_time._fitted
+
+    def fitted(name: str, params: dict[str, Any], config: Any, metric: Any, store: Store, *more: Any) -> Any:
+        now[0] += 0.01 + 4e-5 * int(store.scored.sum()) * params["rounds"]
+        return honest(name, params, config, metric, store, *more)
+
+    monkeypatch.setattr(boosting_time, "_fitted", fitted)
+    (trees,) = estimate.estimate(jobs("model.1.rounds=5000")[2:], SERIAL, lambda: now[0]).models
+    rows = 6 * 8  # 6 series, of which 8 rows each are scored
+    assert (trees.label, trees.cells, trees.epochs) == ("lightgbm", 2, 0)
+    assert trees.cell_s == pytest.approx(0.01 + 4e-5 * rows * 5000, rel=0.05)
 
 
 def test_trees_with_early_stopping_are_estimated_too(rides: Path) -> None:
     (trees,) = estimate.estimate(jobs("model.1.train.watch={share = 0.4, stop = 2}")[2:], SERIAL).models
-    assert trees.cells == 2 and trees.cell_s > 0
+    assert trees.cells == 2 and trees.cell_s > 0 and trees.is_bound
 
 
 def test_trees_are_estimated_where_the_few_series_that_are_watched_have_no_score(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "SERIES", 2)  # one of them is watched: an auc needs both classes
+    monkeypatch.setattr(boosting_time, "FEW_SERIES", 2)  # one of them is watched: an auc needs both classes
     watch = "model.1.train.watch={share = 0.7, stop = 2}"
     Songs("binary", metric="auc").install(home, tmp_path / "songs")
     tiny.run("train", "songs", "--dry-run", "model.1.bagging_fraction=1", watch)
@@ -80,6 +109,13 @@ def test_only_other_test_series_are_left_to_predict(
     tiny.run("train", "rides", f"data.source={folder}", "--dry-run")
     last = "dry run: nothing is left to train, 4 cells have yet to predict the test series"
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_what_early_stopping_may_cut_short_is_said_to_be_a_bound(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides", "--dry-run", "model.0.width=6", "train.watch={share = 0.4, stop = 1}")
+    assert "it would take at most about" in capsys.readouterr().out
 
 
 def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,9 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from test_cells import weights_of
 
 from benchmarks.fault_injection import children
 from foldline.cli.main import main
-from foldline.core import artefacts
+from foldline.core import artefacts, worker_start
 from foldline.core.errors import UserError, complain, complaints_to
 from foldline.run import cell_training, executors, process_executor, turns
 from foldline.run.executor_config import ExecutorConfig
@@ -131,7 +133,7 @@ class Queue(list[Any]):
 def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     process_executor._work(Queue([fake(), None]), events, 1)
     assert [event[:2] for event in events] == [("fake", "start"), ("", "error")]
@@ -148,7 +150,7 @@ def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkey
 def test_a_worker_that_is_told_to_end_hands_nothing_on(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     with pytest.raises(SystemExit) if isinstance(error, SystemExit) else contextlib.nullcontext():
         process_executor._work(Queue([fake(), None]), events, 1)
@@ -211,7 +213,7 @@ def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
         yield
 
     monkeypatch.setattr(cell_training, "run", run)
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     sent = Queue()
     process_executor._work(Queue([fake(), None]), sent, 1)
     events, heard, seen = queue.Queue[Any](), list[str](), list[str]()
@@ -244,7 +246,7 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cell_training, "run", run)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: None)
     events = Queue()
     process_executor._work(Queue([fake(key="a"), fake(key="b"), None]), events, 2)
     reported = [(key, kind, *values.values()) for key, kind, values in events if kind != "start"]
@@ -273,6 +275,34 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
     steps.clear()
     turns.take_turns(jobs, 2, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]
+
+
+@pytest.mark.parametrize(
+    ("table", "begun", "handed_on"),
+    [(None, ["a1", "c1"], ["b0", "d0"]), (Path("store"), [], ["a0", "b0", "c0", "d0"])],
+)
+def test_finished_cells_that_predict_begin_in_this_process_and_workers_get_what_is_left(
+    table: Path | None, begun: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes 6 s of the processor; "b" needs "c". What trains goes to workers at once."""
+    here, there, clock = list[str](), list[str](), [0.0]
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        here.append(f"{job.key}{job.beside}")
+        clock[0] += 0.6 * executors.BRIEFLY_S
+        yield from ()
+
+    def execute(jobs: Any, workers: int, *_: Any) -> None:
+        there.extend(f"{job.key}{job.beside}" for job in jobs)
+        assert workers == 2
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cell_training, "run", run)
+    monkeypatch.setattr(process_executor, "execute", execute)
+    monkeypatch.setattr(time, "thread_time", lambda: clock[0])
+    jobs = [replace(job, train=table) for job in (needing("a"), needing("b", "c"), needing("c"), needing("d"))]
+    executors.execute(jobs, ExecutorConfig(), lambda *_: None)
+    assert (here, there) == (begun, handed_on)
 
 
 LEFT_OVER = """

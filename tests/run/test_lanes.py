@@ -14,6 +14,7 @@ from devices import GPU
 from lab import fake, jobs
 from test_cells import weights_of
 
+from foldline.core import worker_start
 from foldline.run import estimate, executors, lanes, process_executor
 from foldline.run.cells import ModelConfig
 from foldline.run.executor_config import ExecutorConfig
@@ -78,7 +79,7 @@ def test_jobs_go_to_the_workers_of_their_kind_and_each_worker_is_told_once_that_
 def test_a_worker_sees_its_gpu_alone_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
     monkeypatch.setenv(lanes.VISIBLE, "0,1,2")
-    monkeypatch.setattr(process_executor, "die_with_parent", lambda: seen.append(os.environ.get(lanes.VISIBLE)))
+    monkeypatch.setattr(worker_start, "die_with_parent", lambda: seen.append(os.environ.get(lanes.VISIBLE)))
     todo = queue.Queue[Any]()
     for word in ("2", ""):
         todo.put(None)

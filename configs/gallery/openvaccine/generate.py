@@ -1,7 +1,8 @@
 """Writes a small OpenVaccine into a folder: `python configs/gallery/openvaccine/generate.py FOLDER [--shuffled]`
 
 The competition's files, names, types and traps (layout.md), with made-up molecules. An unpaired base degrades, by its
-letter and the letter behind it: a product, which no line through one position's inputs finds. `--shuffled` deals all
+letter and the letter behind it: a product, which no line through one position's inputs finds. So does a paired G or U
+whose partner is the other one, a weak pair: only the matrix of pairs says which base that is. `--shuffled` deals all
 answers out again at random, so that there is nothing to learn.
 """
 
@@ -18,6 +19,7 @@ ERRORS = ["reactivity_error", "deg_error_Mg_pH10", "deg_error_pH10", "deg_error_
 WEAK = np.array([[0.9, 0.4, 0.8, 0.5], [0.8, 0.3, 0.5, 0.6], [0.7, 0.4, 0.7, 0.6], [0.6, 0.4, 0.6, 0.7], [0.5] * 4])
 FAMILIES, RELATIVES, SHORT, LONG = 45, 3, 12, 24  # train: molecules and their near-duplicates; test, by length
 NOT_LETTERS, CHANGES = 0.15, 3  # noise of an answer; bases that near-duplicates differ in
+WOBBLES, WOBBLE = 0.4, 0.8  # share of the pairs of G or U that are of G and U; what that adds to an answer
 
 
 def write(folder: Path, shuffled: bool = False, seed: int = 0) -> None:
@@ -46,7 +48,7 @@ def molecule(rng: np.random.Generator, length: int) -> tuple[str, str, str]:
     while len(sequence) < length - len(TAIL) - 30:
         stem, hairpin, gap = (int(rng.integers(*span)) for span in ((4, 9), (3, 8), (1, 5)))
         left = "".join(rng.choice(PAIRS, stem))
-        right = "".join(PARTNER[base] for base in reversed(left))
+        right = "".join(partner(rng, base) for base in reversed(left))
         sequence += left + "".join(rng.choice(BASES, hairpin)) + right + "".join(rng.choice(BASES, gap))
         structure += "(" * stem + "." * hairpin + ")" * stem + "." * gap
         loops += "S" * stem + "H" * hairpin + "S" * stem + "X" * gap
@@ -54,6 +56,11 @@ def molecule(rng: np.random.Generator, length: int) -> tuple[str, str, str]:
     sequence, structure = sequence + "".join(rng.choice(BASES, spare)) + TAIL, structure + "." * (spare + len(TAIL))
     loops = loops.rstrip("X")
     return sequence, structure, loops + "E" * (length - len(loops))
+
+
+def partner(rng: np.random.Generator, base: str) -> str:
+    """Draw the base across: G and U pair, too."""
+    return {"G": "U", "U": "G"}[base] if base in "GU" and rng.uniform() < WOBBLES else PARTNER[base]
 
 
 def relative(rng: np.random.Generator, of: tuple[str, str, str]) -> tuple[str, str, str]:
@@ -83,7 +90,7 @@ def answers(rng: np.random.Generator, train: pl.DataFrame, shuffled: bool) -> li
         codes = np.array(["ACGU".index(base) for base in sequence])
         free = np.array(list(structure)) == "."
         push = np.where(codes[1:] == 0, 1.5, np.where(codes[1:] == 3, 1.0, 0.5))[:68]  # of the base behind
-        found[n] = (0.1 + free[:68] * WEAK[:, codes[:68]] * push).T
+        found[n] = (0.1 + free[:68] * WEAK[:, codes[:68]] * push + WOBBLE * weak_pairs(sequence, structure)[:68]).T
     deviation = NOT_LETTERS * (1 + 2 / train["signal_to_noise"].to_numpy())[:, None, None]
     found = np.round(found + rng.normal(size=found.shape) * deviation, 4)  # some fall below 0, as in the files
     if shuffled:
@@ -96,14 +103,30 @@ def answers(rng: np.random.Generator, train: pl.DataFrame, shuffled: bool) -> li
     return [pl.Series(name, values.tolist()) for name, values in columns]
 
 
-def pairing(rng: np.random.Generator, structure: str) -> np.ndarray:
-    """Draw base pair probabilities, (L, L), symmetric, rows of at most 1."""
-    matrix, opened = np.zeros((len(structure), len(structure))), list[int]()
+def pairs_of(structure: str) -> list[tuple[int, int]]:
+    """List the positions that are paired."""
+    found, opened = list[tuple[int, int]](), list[int]()
     for place, mark in enumerate(structure):
         if mark == "(":
             opened.append(place)
         elif mark == ")":
-            matrix[place, (partner := opened.pop())] = matrix[partner, place] = rng.uniform(0.7, 1.0)
+            found.append((opened.pop(), place))
+    return found
+
+
+def weak_pairs(sequence: str, structure: str) -> np.ndarray:
+    """Return 1 at a G or U whose partner is the other one, (L,)."""
+    found = np.zeros(len(sequence))
+    for one, other in pairs_of(structure):
+        found[[one, other]] = {sequence[one], sequence[other]} == {"G", "U"}
+    return found
+
+
+def pairing(rng: np.random.Generator, structure: str) -> np.ndarray:
+    """Draw base pair probabilities, (L, L), symmetric, rows of at most 1."""
+    matrix = np.zeros((len(structure), len(structure)))
+    for one, other in pairs_of(structure):
+        matrix[one, other] = matrix[other, one] = rng.uniform(0.7, 1.0)
     return matrix
 
 

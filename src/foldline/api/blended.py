@@ -14,7 +14,7 @@ from foldline.ensemble import methods
 from foldline.ensemble.methods import FITS
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
-from foldline.experiment import preparation, ranked_rows, scoring, stored_experiment
+from foldline.experiment import exact_tables, preparation, ranked_rows, scoring, stored_experiment
 from foldline.experiment.multi_config import MultiConfigExperiment
 from foldline.experiment.preparation import short_path
 from foldline.experiment.result import Result
@@ -47,7 +47,7 @@ class Blended:
             command: as it was typed.
             latest: whether `latest` shall point to the record.
         """
-        exact = preparation.exact_tables(mixed.config, mixed.competition, terminal)
+        exact = exact_tables.obtain(mixed.config, mixed.competition, terminal)
         changed = not (folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
         track = _train(mixed, folder, terminal)
         with terminal.bar("weighing", "nested"):

@@ -48,7 +48,7 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
     from ventilator.decoder.digits import lost_digits
     from ventilator.decoder.file_decoding import decode_file, first_inputs
 
-    with terminal.bar("decoding (the first run on a machine compiles for 20 s)", "breaths") as update:
+    with terminal.bar("decoding (the first run on a machine compiles for 10 to 20 s)", "breaths") as update:
         try:
             if lost := lost_digits(_guarded(first_inputs, source)):
                 terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")

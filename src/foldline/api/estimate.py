@@ -57,7 +57,7 @@ def carry_out(source: Path, out: Path, labels: Path | None, terminal: Terminal) 
         terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
     if labels is not None:
         inputs(labels)
-    with terminal.bar("estimating (the first run on a machine compiles for 20 s)", "breaths") as update:
+    with terminal.bar("estimating (the first run on a machine compiles for 10 to 20 s)", "breaths") as update:
         try:
             with own_files.being_written(out):
                 rows = file_estimation.estimate_file(source, out, labels=labels, progress=update)

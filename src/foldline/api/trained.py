@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.console import Terminal
-from foldline.experiment import preparation, ranked_rows, scoring, stored_experiment
+from foldline.experiment import exact_tables, preparation, ranked_rows, scoring, stored_experiment
 from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.result import MOST_TARGETS, Result
@@ -58,9 +58,10 @@ class Trained:
             latest: whether `latest` shall point to the record.
         """
         config = prepared.config
-        with timed(seconds, "decoding"):
-            exact = preparation.exact_tables(config, prepared.competition, terminal)
-        track = preparation.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
+        with exact_tables.beside(config, prepared.competition, jobs, terminal) as decoding:
+            track = preparation.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
+            with timed(seconds, "decoding"):  # what is left of it
+                exact = exact_tables.obtain(config, prepared.competition, terminal, decoding)
         with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
             table, own = prepared.competition.train, prepared.members
             ranked = ranked_rows.of_both(config.post, own, prepared.train, prepared.test)

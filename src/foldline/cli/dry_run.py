@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import estimate
 from foldline.run.cells import Job
+
+AT_MOST = "at most "  # before what early stopping, or a curriculum, may cut short
 
 
 @dataclass
@@ -19,6 +21,7 @@ class Estimate:
     to_train: int = 0  # cells
     to_predict: int = 0  # cells, trained ones, that have yet to predict the test series
     seconds: float = 0.0
+    is_bound: bool = False  # whether it may take less
     bytes: int = 0
     rows: list[list[str]] = field(default_factory=list)  # of the table
 
@@ -34,10 +37,18 @@ class Estimate:
             left.to_train += sum(each.cells for each in found.models)
             left.to_predict += 0 if found.models else len(jobs)
             left.seconds += found.elapsed_s
+            left.is_bound |= any(each.is_bound for each in found.models)
             left.bytes += prepared.disk_bytes(jobs)
             left.rows += [
-                [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), duration(total_s)]
-                for name, cells, epochs, cell_s, workers, total_s in map(astuple, found.models)
+                [
+                    each.label,
+                    str(each.cells),
+                    str(each.epochs or "-"),
+                    f"{AT_MOST * each.is_bound}{each.cell_s:.1f}",
+                    str(each.workers),
+                    AT_MOST * each.is_bound + duration(each.total_s),
+                ]
+                for each in found.models
             ]
         return left
 
@@ -53,7 +64,8 @@ class Estimate:
             return
         columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
         terminal.table("estimated from a few steps on this machine", columns, self.rows)
+        about = "at most about" if self.is_bound else "about"
         space = f"{self.bytes / 2**20:,.0f} MiB of disk"
         terminal.result(
-            answer, f"dry run: nothing was trained; it would take about {duration(self.seconds)} and {space}"
+            answer, f"dry run: nothing was trained; it would take {about} {duration(self.seconds)} and {space}"
         )

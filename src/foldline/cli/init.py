@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+from foldline.cli.config_reference import toml
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
@@ -16,27 +17,13 @@ from foldline.data.findings import Findings
 from foldline.data.inspected_files import Tables
 from foldline.data.inspected_forecast import SeenForecast
 from foldline.experiment import config as configs
+from foldline.experiment import default_models
 
-SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
 ATTRIBUTES = {"column_template": "column", "id_template": "template"}  # of what was found, for keys of other names
 OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
 MANY = 512  # series; of fewer, batches are smaller
 LONG, WINDOW = 2000, 1000  # steps: of longer series windows are named, so long
 STEPS = 8  # an epoch, at least, where batches are
-ROCKET = """
-[[model]]
-name = "rocket"
-"""
-MODELS = """\
-[[model]]
-name = "hybrid"
-width = 48
-blocks = [{kind = "conv"}, {kind = "bilstm"}]
-
-[[model]]
-name = "lightgbm"
-rounds = 300
-"""
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -110,7 +97,9 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
-    families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    families = (
+        f"[features]\nfamilies = {json.dumps(default_models.SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    )
     families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
@@ -125,7 +114,7 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
         + "\n".join([*data, *_joins(tables)])
         + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
         f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n{_windows(found, tables)}\n"
-        f"{MODELS}{ROCKET if found.level == 'series' else ''}"
+        f"{_models(found, tables)}"
     )
 
 
@@ -156,11 +145,26 @@ def _families(found: Findings, tables: Tables) -> str:
     )
 
 
-def _sizes(found: Findings, tables: Tables) -> str:
-    """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
+def _models(found: Findings, tables: Tables) -> str:
+    """Return the [[model]] tables of the default for such data, written out so that they can be changed."""
+    forecast = found.forecast is not None
+    row = default_models.choose(found.level != "step", forecast, _series(found, tables))
+    head = f"# The default for {row.name}, as without any [[model]]: {row.why}.\n"
+    tables_of = ["[[model]]\n" + "\n".join(f"{k} = {toml(value)}" for k, value in each.items()) for each in row.models]
+    blend = f'\n[blend]\nmethod = "{row.blend}"\n' if row.blend and found.kind in default_models.PROBABILITIES else ""
+    return head + "\n\n".join(tables_of) + "\n" + blend
+
+
+def _series(found: Findings, tables: Tables) -> int:
+    """Count what is learned from: training series, or windows of them."""
     series = tables.train[found.key].n_unique() if found.key else MANY
     series = tables.train.height // found.length if found.level == "window" else series
-    series *= 1 if found.forecast is None else found.forecast.windows
+    return series * (1 if found.forecast is None else found.forecast.windows)
+
+
+def _sizes(found: Findings, tables: Tables) -> str:
+    """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
+    series = _series(found, tables)
     if series >= MANY:
         return "epochs = 20\nbatch = 64"
     batch = 2 ** max(2, int(math.log2(series / STEPS)))

@@ -16,7 +16,7 @@ from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.ensemble import members
 from foldline.ensemble.members import Member
-from foldline.experiment import preparation, ranked_rows, runs_index, scoring, several_targets
+from foldline.experiment import exact_tables, ranked_rows, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
 from foldline.experiment.several_targets import JoinedResult, StoredTargets
@@ -77,7 +77,7 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, first.config.features, competition.levels, update)
         train = assigned.with_units(train)
-    exact = preparation.exact_tables(config, competition, terminal)
+    exact = exact_tables.obtain(config, competition, terminal)
     own = members.without_duplicates([member for part in stored.config_plans for member in part.members])
     every = [*own, *stored.outside_members]
     ranked = _ranked(config, first.config.features, every, train, competition, terminal)

@@ -1,4 +1,4 @@
-"""How worker processes begin: Ctrl-C is their parent's alone, and the script that called foldline is not run in them.
+"""How worker processes begin, and end with their parent: Ctrl-C is the parent's alone, its script is not run in them.
 
 A spawned process imports its parent's `__main__` first. Where that is a script without `if __name__ == "__main__":`,
 or a notebook saved as one, it would train in every worker. No worker of foldline needs anything of it.
@@ -6,6 +6,9 @@ or a notebook saved as one, it would train in every worker. No worker of foldlin
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import sys
 import threading
@@ -50,3 +53,18 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def die_with_parent() -> None:
+    """Let this process, a spawned worker, end when its parent does.
+
+    A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
+WORKERS = min(4, os.cpu_count() or 1)  # blocks that are parsed side by side, while earlier ones are checked
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
@@ -35,7 +38,7 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
     require(path, names, wanted)
     places = {names.index(name): name for name in names if name in wanted}
     raw = _raw_header(path, begin)
-    first = _first_row(begin, list(places))
+    first = _first_row(path, list(places))
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
     is_name = [wanted[name] is None for name in places.values()]
@@ -67,28 +70,39 @@ class _Reader:
         Raises:
             UserError: the file is broken, or does not hold these types.
         """
-        rows, columns, head = RowLengths(self.path, self.fields), [Gathered() for _ in self.places], b""
+        rows, columns = RowLengths(self.path, self.fields), [Gathered() for _ in self.places]
+        waiting: deque[Future[_Block]] = deque()
 
-        def take(block: bytes, frame: pl.DataFrame) -> None:
-            rows.add(block, frame.height)
-            for column, part, is_name in zip(columns, frame, self.is_name, strict=True):
-                column.add(identity.normal(part) if is_name else part)
+        def take() -> None:
+            block = waiting.popleft().result()
+            rows.add(block.content, len(block.columns[0]))
+            for column, part in zip(columns, block.columns, strict=True):
+                column.add(part)
 
-        guard = guarded(self.path, rule="is no readable CSV", way_out=MEND)
-        with guard, opened(self.path) as stream, ThreadPoolExecutor(1) as pool:
-            taken: Future[None] | None = None
-            for block in row_lengths.blocks(stream):
-                try:
-                    frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
-                finally:  # a block is checked while the next one is read; what is wrong with it is said first
-                    if taken is not None:
-                        taken.result()
-                head = head or row_lengths.head_of(block)
-                taken = pool.submit(take, block, frame)
-            if taken is not None:
-                taken.result()
+        guard, head = guarded(self.path, rule="is no readable CSV", way_out=MEND), b""
+        with guard, opened(self.path) as stream, ThreadPoolExecutor(WORKERS) as pool:
+            try:
+                for content in row_lengths.blocks(stream):
+                    waiting.append(pool.submit(self._block, head, content, types))
+                    head = head or row_lengths.head_of(content)
+                    if len(waiting) > WORKERS:
+                        take()
+            finally:  # what is wrong with the rows of an earlier block is said first
+                while waiting:
+                    take()
             rows.finish()
         return [identity.together(column.parts()) for column in columns]
+
+    def _block(self, head: bytes, content: bytearray, types: dict[str, Any]) -> _Block:
+        frame = pl.read_csv(head + content, columns=self.places, glob=False, **types)
+        parts = zip(self.is_name, frame, strict=True)
+        return _Block(content, [identity.normal(part) if is_name else part for is_name, part in parts])
+
+
+@dataclass(frozen=True)
+class _Block:
+    content: bytearray
+    columns: list[pl.Series]  # the wanted ones
 
 
 def _begin(path: Path) -> Path | bytes:
@@ -96,12 +110,14 @@ def _begin(path: Path) -> Path | bytes:
     if is_plain(path):
         return path
     with opened(path) as stream:
-        return next(row_lengths.blocks(stream), b"")
+        return bytes(next(row_lengths.blocks(stream), b""))
 
 
-def _first_row(begin: Path | bytes, places: list[int]) -> dict[str, str | None]:
+def _first_row(path: Path, places: list[int]) -> dict[str, str | None]:
     """Return the first row's cells by polars' names of the columns; none where it can't be read."""
     try:
+        with opened(path) as stream:
+            begin = bytes(next(row_lengths.blocks(stream), b""))  # polars looks at all of a file
         return pl.read_csv(begin, columns=places, n_rows=1, infer_schema=False, glob=False).to_dicts()[0]
     except (pl.exceptions.PolarsError, IndexError):
         return {}

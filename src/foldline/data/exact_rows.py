@@ -22,6 +22,7 @@ from foldline.core.errors import UserError
 from foldline.data.table import Table
 
 SERIES = 2000  # that are decoded between two files: some 10 s
+Decode = Callable[[pl.DataFrame], pl.DataFrame]  # rows of whole series -> their exact rows, as the decoder returns them
 
 
 @dataclass(frozen=True)
@@ -46,29 +47,58 @@ class Exact:
 
 
 def obtain(
-    table: Table, on_progress: Callable[[int, int], None] | None = None, wanted_by: str = "post.decode = true"
+    table: Table,
+    on_progress: Callable[[int, int], None] | None = None,
+    wanted_by: str = "post.decode = true",
+    decode: Decode | None = None,
 ) -> Exact:
     """Decode a table, or read what an earlier call decoded.
 
     Args:
         on_progress: called with (series done, series in all).
         wanted_by: the part of the config that needs exact rows, for messages.
+        decode: decodes the rows of a part; None: this process does.
 
     Raises:
         UserError: the table is not of the competition's shape.
     """
-    from ventilator.decoder.digits import lost_digits
-
     path = path_of(table)
     if why := damage(path):
         if path.exists():
             artefacts.say(path, why, "its rows are decoded again")
-        _write(path, table, on_progress, wanted_by)
+        _write(path, table, on_progress, wanted_by, decode)
+    return read(path, table.frame.height, doubt_of(table))
+
+
+def doubt_of(table: Table) -> str:
+    """Return why fewer rows of a table can be decoded than could be, a sentence; empty where nothing is known."""
+    from ventilator.decoder.digits import lost_digits
+
     lost = lost_digits(table.frame["u_in"].to_numpy())
-    return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
+    return f"{table.path}: {lost}" if lost else ""
 
 
-def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | None, wanted_by: str) -> None:
+def check(table: Table, wanted_by: str = "post.decode = true") -> None:
+    """Refuse a table that can't be decoded before anything else is done.
+
+    Raises:
+        UserError: it is not of the competition's shape.
+    """
+    from ventilator.decoder.breaths import check_columns
+
+    try:
+        check_columns(["id", *table.frame.columns], "the frame")
+    except ValueError as error:
+        raise _not_a_ventilator(table, wanted_by, error) from error
+
+
+def _write(
+    path: Path,
+    table: Table,
+    on_progress: Callable[[int, int], None] | None,
+    wanted_by: str,
+    decode: Decode | None,
+) -> None:
     """Decode a table part by part, and write its file; arguments and errors are those of `obtain`."""
     from ventilator.decoder.file_decoding import decode_parts
 
@@ -87,7 +117,7 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
         if not damage(path):  # another process has decoded it while this one waited
             return
         try:
-            found = decode_parts(folder, len(parts), read, done)
+            found = decode_parts(folder, len(parts), read, done, decode)
         except ValueError as error:
             raise _not_a_ventilator(table, wanted_by, error) from error
         with files.atomic(path) as stream:

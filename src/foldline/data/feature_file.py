@@ -35,6 +35,7 @@ BYTES_A_FEATURE = 24  # of a row, while it is computed
 LEAST_ROWS = 1 << 12  # of a chunk
 PART_ROWS = 1 << 21  # between two notes of how far the file is
 PARTS = ".parts.json"  # these, in the folder of a file that is being written
+CACHED_ROWS = 1 << 11  # of a chunk that are turned from columns to rows at once
 PIECE_ROWS = 1 << 16  # of a long series that are written together; checksums need a multiple of 2^16
 
 
@@ -127,8 +128,13 @@ def at_once(made: Made, rows: pl.DataFrame) -> np.ndarray:
         UserError: one is not finite.
     """
     with competition_file.explained_features(made.families):
-        values = features.compute(rows, made.columns, made.families).cast(pl.Float32).to_numpy(order="c")
-    return checked(np.asarray(values), made, rows)
+        columns = [column.to_numpy() for column in features.compute(rows, made.columns, made.families)]
+    values = np.empty((rows.height, len(columns)), dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is refused
+        for part in chunks(rows.height, CACHED_ROWS):  # half the time of polars' cast and to_numpy
+            for place, column in enumerate(columns):
+                values[part, place] = column[part]
+    return checked(values, made, rows)
 
 
 def _in_pieces(made: Made, rows: pl.DataFrame) -> Iterator[np.ndarray]:
@@ -164,7 +170,9 @@ def checked(values: np.ndarray, made: Made, rows: pl.DataFrame) -> np.ndarray:
     Raises:
         UserError: one is too large, or missing where no input is.
     """
-    fine = np.abs(values) < LARGEST  # not so for NaN
+    if values.size and values.min() > -LARGEST and values.max() < LARGEST:  # nearly always; not so for NaN
+        return values
+    fine = np.abs(values) < LARGEST
     if made.has_gaps:
         fine |= np.isnan(values)
     if not fine.all():

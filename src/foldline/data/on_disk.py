@@ -32,6 +32,8 @@ SHARE = 16  # a part in memory is this share of what is on disk, so that parts a
 ROWS = 1 << 20  # whose values are compared at once
 # Columns that are written as they lie in memory, by type: polars takes a type and its class for the same key.
 NUMBERS: dict[Any, type[np.generic]] = {pl.Float64: np.float64, pl.Int64: np.int64}
+SHORT = 12  # bytes of a text that Arrow's views hold themselves, in 16 bytes a text
+VIEWS = hasattr(pl.CompatLevel, "newest") and importlib.util.find_spec("pyarrow") is not None
 # Older versions of polars have no such argument; they cut nothing.
 CUTS = "record_batch_size" in inspect.signature(pl.DataFrame.write_ipc).parameters
 _written: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()  # address -> what is mapped there
@@ -147,7 +149,7 @@ def _map(path: str) -> pl.DataFrame:
 
 
 class _Written:
-    """Numbers, none of them missing, that are written one below the other into a file without a name."""
+    """Numbers or short texts, none of them missing, that are written one below the other into a file without a name."""
 
     def __init__(self, like: pl.Series) -> None:
         self._name, self._dtype, self._bytes = like.name, like.dtype, 0
@@ -157,34 +159,63 @@ class _Written:
 
     def takes(self, part: pl.Series) -> bool:
         """Whether a part can be written below the others."""
-        return part.dtype == self._dtype and not part.null_count()
+        return part.dtype == self._dtype and _is_plain(part)
 
     def add(self, part: pl.Series) -> None:
         """Write a part."""
         for piece in part.get_chunks():
-            data = piece.to_numpy().data
+            data = _values(piece).data
             files.write_at(self._handle, data, self._bytes)
             self._bytes += data.nbytes
 
     def series(self) -> pl.Series:
         """Map all of them into memory; nothing can be added then."""
-        values = np.frombuffer(mmap.mmap(self._handle, self._bytes, access=mmap.ACCESS_READ), NUMBERS[self._dtype])
+        text = self._dtype == pl.String
+        mapped = mmap.mmap(self._handle, self._bytes, access=mmap.ACCESS_READ)
+        values = np.frombuffer(mapped, np.int64 if text else NUMBERS[self._dtype])
         self._close()
-        if importlib.util.find_spec("pyarrow") is None:
+        if not text and importlib.util.find_spec("pyarrow") is None:
             return pl.Series(self._name, values)
-        import pyarrow
-
-        kind, buffers = pyarrow.from_numpy_dtype(values.dtype), [None, pyarrow.py_buffer(values)]
         _written[_address(values)] = values
-        column = pl.from_arrow(pyarrow.Array.from_buffers(kind, len(values), buffers))
-        return cast(pl.Series, column).alias(self._name)
+        column = (
+            shared(values, "string_view", len(values) // 2) if text else shared(values, str(values.dtype), len(values))
+        )
+        return column.alias(self._name)
+
+
+def _is_plain(column: pl.Series) -> bool:
+    """Whether a column is numbers or texts of at most SHORT bytes, none of them missing: they lie side by side."""
+    if column.null_count() or not len(column):
+        return False
+    if column.dtype != pl.String:
+        return column.dtype in NUMBERS
+    return VIEWS and int(column.str.len_bytes().max()) <= SHORT  # type: ignore[arg-type]
+
+
+def _values(piece: pl.Series) -> np.ndarray:
+    """Return the memory of a plain column in one piece: numbers, or two words a text, its length and its letters."""
+    if piece.dtype != pl.String:
+        return piece.to_numpy()
+    views = piece.to_arrow(compat_level=pl.CompatLevel.newest())
+    words = np.frombuffer(views.buffers()[1], np.int64)
+    return words[2 * views.offset :][: 2 * len(views)]
+
+
+def shared(values: np.ndarray, kind: str, count: int) -> pl.Series:
+    """Return a column whose values lie in an array, which is not copied. kind: by pyarrow's name of it."""
+    import pyarrow
+
+    buffers = [None, pyarrow.py_buffer(values)]
+    return cast(pl.Series, pl.from_arrow(pyarrow.Array.from_buffers(getattr(pyarrow, kind)(), count, buffers)))
 
 
 def _is_written(column: pl.Series) -> bool:
     """Whether a column is, from its first to its last value, what a `_Written` has mapped."""
-    if column.dtype not in NUMBERS or column.n_chunks() > 1 or column.null_count() or not len(column):
+    if column.n_chunks() > 1 or not (column.dtype in NUMBERS or (VIEWS and column.dtype == pl.String)):
         return False
-    values = column.to_numpy()
+    if column.null_count() or not len(column):
+        return False
+    values = _values(column)
     found = _written.get(_address(values))
     return found is not None and found.nbytes == values.nbytes
 
@@ -204,6 +235,10 @@ class Gathered:
 
     def add(self, part: pl.Series) -> None:
         """Add values below those that are there."""
+        if not self._waiting and self._written is not None and self._written.takes(part):
+            self._written.add(part)
+            self._total += size_of(part)
+            return
         self._waiting.append(part)
         self._bytes += size_of(part)
         if self._bytes > min(max(LARGE, self._total // SHARE), LONGEST):
@@ -220,7 +255,7 @@ class Gathered:
         for part in joined(self._waiting):
             if self._written is None or not self._written.takes(part):
                 self._finish()
-                if size_of(part) <= LARGE or part.dtype not in NUMBERS or part.null_count() or not len(part):
+                if size_of(part) <= LARGE or not _is_plain(part):
                     self._done.append(kept(part))
                     continue
                 self._written = _Written(part)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -22,27 +22,32 @@ OTHERS = bytes(sign for sign in range(256) if sign not in b",\n")
 MORE = 1 << 16  # bytes of lines that are added while a quoted text goes on
 QUOTED = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]++|"")*+"(?=,|\r?\n|\r?\Z)')  # a whole field
 MARK = b"\xef\xbb\xbf"
+Content: TypeAlias = bytes | bytearray
 
 
-def blocks(stream: BinaryIO) -> Iterator[bytes]:
+def blocks(stream: BinaryIO) -> Iterator[bytearray]:
     """Cut a file into blocks of whole rows, of BLOCK bytes or more where a quoted text goes on."""
-    while block := stream.read(BLOCK):
-        parts = [block + stream.readline()]
-        quotes = parts[0].count(b'"')
+    while True:
+        block = bytearray(BLOCK)
+        del block[stream.readinto(block) :]  # type: ignore[attr-defined]
+        if not block:
+            return
+        block += stream.readline()
+        quotes = block.count(b'"') if b'"' in block else 0  # to count takes longer
         while quotes % 2 and (more := b"".join(stream.readlines(MORE))):
-            parts.append(more)
+            block += more
             quotes += more.count(b'"')
-        yield b"".join(parts)  # no copy of one part
+        yield block
 
 
-def head_of(block: bytes) -> bytes:
+def head_of(block: Content) -> bytes:
     """Return the header of a file's first block, with empty lines before it; a quoted name may hold ends of lines."""
     end = 0
     while end := block.find(LINE_END, end) + 1:
         head = block[:end]
         if head.removeprefix(MARK).strip() and head.count(b'"') % 2 == 0:
-            return head
-    return block
+            return bytes(head)
+    return bytes(block)
 
 
 class RowLengths:
@@ -53,7 +58,7 @@ class RowLengths:
         self.path, self.fields = path, fields
         self._lines = self._filled = self._height = 0
 
-    def add(self, block: bytes, height: int) -> None:
+    def add(self, block: Content, height: int) -> None:
         """Look at the next block. height: rows that were read of it.
 
         Raises:
@@ -86,7 +91,7 @@ class RowLengths:
             )
 
 
-def _without_quoted(path: Path, lines: bytes, line: int) -> bytes:
+def _without_quoted(path: Path, lines: Content, line: int) -> bytes:
     """Replace quoted texts, which may hold commas and ends of lines, by a letter. line: of the file, before them."""
     lines = QUOTED.sub(b"x", lines)
     place = lines.find(b'"')
@@ -98,7 +103,7 @@ def _without_quoted(path: Path, lines: bytes, line: int) -> bytes:
     return lines
 
 
-def _counts(lines: bytes) -> np.ndarray:
+def _counts(lines: Content) -> np.ndarray:
     """Count the fields of each line, (lines,), where none is quoted."""
     signs = (lines if lines.endswith(b"\n") else lines + b"\n").translate(None, OTHERS)
     first = signs[: signs.find(LINE_END) + 1]
@@ -108,7 +113,7 @@ def _counts(lines: bytes) -> np.ndarray:
     return np.diff(np.flatnonzero(np.frombuffer(signs, dtype=np.uint8) == LINE_END), prepend=-1)
 
 
-def _lone_return(path: Path, line: int, lines: bytes) -> UserError:
+def _lone_return(path: Path, line: int, lines: Content) -> UserError:
     """line: of the file, before `lines`."""
     place = re.search(rb"\r(?!\n)", lines)
     number = line + 1 + (lines.count(LINE_END, 0, place.start()) if place else 0)

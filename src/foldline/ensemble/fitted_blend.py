@@ -129,8 +129,7 @@ class BoostedStack:
         self, predictions: np.ndarray, spread: np.ndarray | None, aggregates: np.ndarray | None = None
     ) -> np.ndarray:
         """Predict (R, K). aggregates: (R, G) of the rows' series, by `series_aggregates`."""
-        import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
-        import lightgbm
+        from foldline.models.ops import stored_lightgbm
 
         assert not self.with_spread or spread is not None, "this blend needs the members' spread"
         assert bool(self.aggregates) == (aggregates is not None), "this blend sees aggregates, or it does not"
@@ -140,7 +139,7 @@ class BoostedStack:
         for target, text in enumerate(self.boosters):
             own = None if used is None else used[..., target]
             features = tree_features(predictions[..., target], own, aggregates)
-            corrected[:, target] = mean[:, target] + lightgbm.Booster(model_str=text).predict(features)
+            corrected[:, target] = mean[:, target] + stored_lightgbm.booster(text).predict(features)
         return corrected
 
 

@@ -21,7 +21,7 @@ from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig, post_processing
 from foldline.ensemble.post_processing import PostConfig
-from foldline.experiment import config_files, model_tables, serve_config, target_tables
+from foldline.experiment import config_files, default_models, model_tables, serve_config, target_tables
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
@@ -59,6 +59,7 @@ class Config:
     track: TrackConfig = field(default_factory=TrackConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    default: str = ""  # which default its models are, and why; empty: the config names them
 
     @property
     def units(self) -> str:
@@ -230,13 +231,13 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     for key in tables:
         if key not in TABLES and key != "model":
             raise unknown("table", key, [*TABLES, target_tables.TABLE, "model", "extends"], where)
-    for needed in ("data", "model"):
-        if needed not in tables:
-            raise UserError(
-                f"{where}: the table [{needed}] must be given."
-                if needed == "data"
-                else f"{where}: at least one [[model]] must be given."
-            )
+    if "data" not in tables:
+        raise UserError(f"{where}: the table [data] must be given.")
+    default = ""
+    if "model" not in tables:
+        data = _with_folders(strict_tables.build(DataConfig, tables["data"], f"{where}: data"), where)
+        tables, row = default_models.filled(tables, data)
+        default = row.sentence
     if isinstance(tables.get("features"), dict):
         tables = {**tables, "features": featurize.parse(tables["features"], f"{where}: features")}
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
@@ -278,7 +279,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))
-    return Config(name=name, models=models, **made)
+    return Config(name=name, models=models, default=default, **made)
 
 
 def _with_full_cells(model: ModelConfig) -> ModelConfig:

@@ -41,6 +41,9 @@ OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that 
     ("unet", "levels"): (16, "a step in the middle stands for 65,536 then"),
     ("unet", "growth"): (16, "each level is that many times wider than the one above"),
     ("rocket", "kernels"): KERNELS,
+    ("hydra", "groups"): (65_536, "each has features at every dilation"),
+    ("hydra", "kernels"): (1024, "that many of a group never win"),
+    ("quant", "trees"): (100_000, "more trees than some hundred change no digit"),
     ("catboost", "depth"): (16, "CatBoost allows no more"),
     ("xgboost", "max_depth"): (30, "a tree of that depth alone may have a billion leaves"),
 }

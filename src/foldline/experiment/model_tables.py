@@ -145,8 +145,11 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         if kind.kind == "rows":
             boosting_config.check_kind(built, data.kind)
         elif kind.kind == "series":
+            if data.level_inside != "series":
+                raise ValueError(f'{table["name"]} has one answer a series: it needs data.level = "series"')
             built = replace(built, channels=built.channels or data.numeric_inputs)
-            rocket.check_kind(built, data.kind, data.level_inside)
+            if hasattr(built, "head"):
+                rocket.check_kind(built, data.kind, data.level_inside)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
     plain: dict[str, Any] = strict_tables.plain(built)

@@ -10,7 +10,7 @@ from foldline.data import target_grid, time_steps
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment.config import Config
-from foldline.fit import augment, batch_statistics, network_cell, network_size, scaler, training_windows
+from foldline.fit import augment, batch_statistics, network_cell, network_size, pair_checks, scaler, training_windows
 from foldline.fit.augmentation import views
 from foldline.fit.padded_lengths import block_lengths
 from foldline.run import cell_stores
@@ -49,6 +49,8 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         for training in model.trainings:
             augment.check_store(model.label, training, own)
             views.check_store(model.label, training.tta, own)
+            if pair_checks.named(model.name, model.params):
+                pair_checks.refuse_training(model.label, training, own, config.data.resample is not None)
             training_windows.refuse_own_past(model.label, training.windows, reads_target)
             rows_are_steps = not training.patches.used
             lengths = block_lengths([own], training.margin, training.windows.length) if rows_are_steps else ()

@@ -15,7 +15,6 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, open_rows, store, table_notes
 from foldline.data.channel_files import WIDTH
-from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
@@ -27,6 +26,7 @@ from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
     checkpoint,
+    pair_checks,
     patches,
     pretraining,
     series_cell,
@@ -126,11 +126,14 @@ def prepare(
             patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
     weights, networks = network_checks.made(config, train)
+    for model in (model for model in config.models if model.is_network):
+        for store_of in (train, test):
+            pair_checks.check_store(model.label, pair_checks.named(model.name, model.params), store_of)
     if config.serve.by_step:
         lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
         if model.fitted_as == "series":
-            series_cell.check(model.label, model.params, train)
+            series_cell.check(model.label, model.name, model.params, train)
     if any(model.fitted_as == "estimator" for model in config.models):
         with terminal.bar("open rows", "series") as update:
             for table in (competition.train, competition.test):
@@ -181,17 +184,6 @@ def _plan_inputs(
 
     exact = exact_rows.path_of(competition.test).stem if with_exact else ""
     return PlanInputs(config.data, config.features, train, made_folds, test.fingerprint, exact, pretraining_data)
-
-
-def exact_tables(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
-    """Decode the exact rows of the train and test tables, where post.decode is set."""
-    if not config.post.decode:
-        return None, None
-    with terminal.bar("decoding", "series") as update:
-        found = (exact_rows.obtain(competition.train, update), exact_rows.obtain(competition.test, update))
-    for doubt in (exact.doubt for exact in found if exact.doubt):
-        terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
-    return found
 
 
 def run_cells(
@@ -286,6 +278,8 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     features = len(prepared.train.names)
     counts = f"{labelled} series to learn from, {unlabelled} to predict, {features} features"
     terminal.say(f"{config.name}: {source}, {counts}")
+    if config.default:
+        terminal.say(f"models: {config.default}")
     made = "made just now" if chosen_folds.path.exists() else "to be made"
     just_now = f", {made}" if prepared.folds_made else ""
     kind = f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds"

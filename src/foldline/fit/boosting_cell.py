@@ -46,6 +46,7 @@ class BoostingCell:
             spans: of the series that they are to be fitted on, where folds go by time.
         """
         self.name, self.train, self.metric, self.transform, self.spans = name, train, metric, transform, spans
+        self.threads = train.threads  # that predict; their number changes no bit
         self.model: BoostedTrees[Any] = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(
@@ -128,8 +129,11 @@ class BoostingCell:
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
-        answers = data.answers(series)
-        return self._predicted(data, self._inputs(self.transform.view(data), answers), answers), None
+        return self.predict_answers(data, data.answers(series)), None
+
+    def predict_answers(self, data: Store, answers: np.ndarray) -> np.ndarray:
+        """Predict some answers, (a,) places: (a, K) float64."""
+        return self._predicted(data, self._inputs(self.transform.view(data), answers), answers)
 
     def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict as `predict` does, which changes no setting of the process."""
@@ -145,7 +149,7 @@ class BoostingCell:
 
     def _predicted(self, data: Store, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Predict answers (a,) by their rows of features x (a, I), in the targets' own units."""
-        return self.transform.inverse(self.model.predict(x, self.train.threads), data, answers)
+        return self.transform.inverse(self.model.predict(x, self.threads), data, answers)
 
     def save(self, folder: Path) -> None:
         """Write a file a booster, one a target."""

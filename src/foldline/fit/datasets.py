@@ -5,7 +5,6 @@ Whole series on the device are the plain case (device_dataset.py); all others ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -125,11 +124,11 @@ def _on_device(labelled_sets: Sequence[LabelledSeries], device: torch.device) ->
 
 def steps_in_training(config: TrainConfig, store: Store) -> int:
     """Return T of the longest series, or window, of a training."""
-    kept = _kept_in_training(config, store)
+    kept = kept_in_training(config, store)
     return min(kept, config.windows.length) if config.windows.used else kept
 
 
-def _kept_in_training(config: TrainConfig, store: Store) -> int:
+def kept_in_training(config: TrainConfig, store: Store) -> int:
     """Return how many steps the longest series keeps, each of them a patch where there are patches, as the margin's."""
     longest, margin = int(patches.steps(store, config.patches).max()), config.margin
     if margin < 0:
@@ -141,10 +140,5 @@ def count_in_training(config: TrainConfig, store: Store, series: float) -> float
     """Return how many series, or windows, an epoch on about so many series of a store has."""
     if not config.windows.used:
         return series
-    own = np.minimum(patches.steps(store, config.patches), _kept_in_training(config, store))
+    own = np.minimum(patches.steps(store, config.patches), kept_in_training(config, store))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
-
-
-def batches_in_epoch(config: TrainConfig, store: Store, series: float) -> int:
-    """Return how many batches an epoch on about so many series of a store has."""
-    return math.ceil(count_in_training(config, store, series) / config.batch)

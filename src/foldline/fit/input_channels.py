@@ -13,9 +13,11 @@ from torch import Tensor
 
 from foldline.core.errors import UserError, unknown
 from foldline.data.store import Store
+from foldline.models.ops.pairs import PAIR, PARTNER
 from foldline.models.packing import sent
 
-FLAGS = ("missing(", "place(")  # how names of features begin that are no numbers; one-hots are called `column=value`
+# How names of features begin that are no numbers; one-hots are called `column=value`
+FLAGS = ("missing(", "place(", PARTNER, PAIR)
 
 
 @dataclass(frozen=True)

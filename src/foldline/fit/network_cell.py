@@ -54,7 +54,7 @@ from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
 from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
-from foldline.models.ops import covariates, entities
+from foldline.models.ops import covariates, entities, pairs
 
 PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
@@ -312,6 +312,7 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     entities.set_scales(network, scaler.center.tolist(), scaler.scale.tolist())
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
+        pairs.set_columns(network, data.names, scaler.center.tolist(), scaler.scale.tolist(), data.channels)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
     return network

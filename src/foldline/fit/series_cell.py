@@ -1,4 +1,4 @@
-"""ROCKET on one fold: the same interface as a network, on whole series, each with its own length."""
+"""A model of whole series (ROCKET, HYDRA, QUANT) on one fold: the interface of a network; series keep their lengths."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from foldline.fit.process_state import use_threads
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
+from foldline.models.systems.quant import Quant
 from foldline.models.systems.rocket import Read, Rocket
 
 VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
 class SeriesCell:
-    """A linear model on features of whole series; it scales its channels itself.
+    """A model on features of whole series; it scales its channels itself.
 
     Of [train] it uses threads and augment.drop_channels.
     """
@@ -30,7 +31,7 @@ class SeriesCell:
         self, name: str, params: dict[str, Any], train: TrainConfig, transform: TargetTransform = PLAIN
     ) -> None:
         self.name, self.train, self.transform = name, train, transform
-        self.model: Rocket = models.MODELS[name].make(models.MODELS[name].config(**params))
+        self.model: Rocket | Quant = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on those of the given series whose answers are scored, and count (data.weight)."""
@@ -118,23 +119,25 @@ def columns_of(channels: tuple[str, ...], data: Store) -> list[int]:
     return [data.names.index(name) for name in channels]
 
 
-def check(label: str, params: dict[str, Any], data: Store) -> None:
+def check(label: str, name: str, params: dict[str, Any], data: Store) -> None:
     """Refuse a model whose channels are no features, or whose features and matrices don't fit into memory.
 
     Raises:
         UserError
     """
-    model = Rocket(models.MODELS["rocket"].config(**params))
+    model: Rocket | Quant = models.MODELS[name].make(models.MODELS[name].config(**params))
     try:
-        columns_of(model.config.channels, data)
+        channels = len(columns_of(model.config.channels, data))
     except UserError as error:
         raise UserError(f"model {label!r}: {error}") from error
-    size, there = (
-        model.memory(len(data.lengths), data.task.kind, data.held_together is not None),
-        network_size.memory("cpu"),
-    )
+    if isinstance(model, Quant):
+        what, size = "quantiles", model.memory(data.lengths, channels)
+    else:
+        what = f"{model.config.features:,} features"
+        size = model.memory(len(data.lengths), data.task.kind, data.held_together is not None)
+    there = network_size.memory("cpu")
     if size > there:
         raise UserError(
-            f"model {label!r}: {model.config.features:,} features of {len(data.lengths):,} series need "
-            f"{size / 2**30:,.1f} GiB, but this machine has {there / 2**30:,.1f} GiB. Take fewer kernels."
+            f"model {label!r}: {what} of {len(data.lengths):,} series need {size / 2**30:,.1f} GiB, but this machine "
+            f"has {there / 2**30:,.1f} GiB. Take fewer {'channels' if isinstance(model, Quant) else 'kernels'}."
         )

@@ -1,79 +1,99 @@
-"""How long a training step takes here: measured, for the choice of a precision and for `--dry-run`'s estimate."""
+"""How long a network's training steps and predictions take here: measured, for a choice of precision and estimates."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from foldline.core.distinct import distinct
 from foldline.data.store import Store
-from foldline.fit import datasets, network_cell, patches, scaler, step_graphs
-from foldline.fit.augment import augment
-from foldline.fit.labelled_series import labelled_series
+from foldline.fit import pass_time
+from foldline.fit.epoch_shapes import Shape, epoch_s, shapes
+from foldline.fit.network_probe import NetworkProbe
+from foldline.fit.pass_time import Clock, PassTime, Size
+from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.process_state import use_settings
+from foldline.fit.stitching import PASS
 from foldline.fit.train_config import TrainConfig
-from foldline.fit.training_state import State
-from foldline.fit.training_step import training_step
-
-STEPS, TRIALS = 2, 3  # steps timed at once; the fastest of so many trials counts, as noise only ever adds time
-ENOUGH_S = 1.0  # a single step that takes so long is its own measurement
-CPU_BATCH = 64  # series of a step on a CPU at most; with more than these its time grows as their number does
-SCALED_BY = 1000  # series that the scaler is fitted on: a step takes as long whatever the scale
 
 
 def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, store: Store) -> float:
-    """Measure the seconds that a training step of a network takes, on series from all over a store.
-
-    On a CPU a large batch is measured in small and multiplied: a step of the gold recipe would take half a minute.
+    """Measure the seconds that a training step of a network takes: the mean over an epoch of all series of a store.
 
     Raises:
         UserError: the device's memory is full.
     """
+    every = shapes(config, store, np.arange(len(store.lengths)))
+    with _probing(name, params, config, store, every) as probe:
+        measured = _training(probe, time.perf_counter)
+    count = sum(shape.count for shape in every)
+    batch = min(config.batch, count)
+    return epoch_s(measured, every, int(batch)) / math.ceil(count / batch)
+
+
+@dataclass(frozen=True)
+class NetworkTime:
+    """How long passes of a network take."""
+
+    training: PassTime
+    predicting: PassTime  # of one view of each series
+
+
+def of_network(
+    name: str,
+    params: dict[str, Any],
+    config: TrainConfig,
+    store: Store,
+    every: list[Shape],
+    masked: PretrainConfig | None = None,
+    clock: Clock = time.perf_counter,
+) -> NetworkTime:
+    """Measure training steps and predictions of a network, on series from all over a store.
+
+    Args:
+        every: shapes of the series that it is trained on.
+        masked: it learns inputs that are hidden.
+
+    Raises:
+        UserError: the device's memory is full.
+    """
+    with _probing(name, params, config, store, every, masked) as probe:
+        return NetworkTime(_training(probe, clock), _predicting(probe, clock))
+
+
+@contextmanager
+def _probing(
+    name: str,
+    params: dict[str, Any],
+    config: TrainConfig,
+    store: Store,
+    every: list[Shape],
+    masked: PretrainConfig | None = None,
+) -> Iterator[NetworkProbe]:
     device = torch.device(config.device_used)
     # A measurement must not change what is drawn after it: augmentation and dropout draw, too.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         use_settings(config, device)
-        return _seconds_a_step(name, params, config, store, device)
+        yield NetworkProbe(name, params, config, store, every, masked)
 
 
-def _seconds_a_step(
-    name: str, params: dict[str, Any], config: TrainConfig, store: Store, device: torch.device
-) -> float:
-    count = len(store.lengths)
-    series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
-    fitted = scaler.fit("standard", store, spread(store, SCALED_BY), 0)
-    part = patches.pooled(labelled_series(store, spread(store, series)), config.patches)
-    fold = datasets.to_train([part], fitted, config, 0, device)
-    chosen = np.linspace(0, len(fold) - 1, min(series, len(fold))).astype(np.int64)  # of series, or their windows
-    torch.manual_seed(0)
-    network = network_cell.network_of(name, params, store, fitted)
-    state = State(network, config, device)
-    batch = [augment(part, config.augment, fold) for part in next(fold.batches(chosen, series))]
-    state.network.train()
-    step = partial(training_step, state, config, batch, config.lr)
-    for _ in range(step_graphs.WARM_UP + 2 if config.graphs else 1):  # the first ones warm up, one captures
-        step()
-    once = _timed(step, device, 1)
-    seconds = once if once > ENOUGH_S else min(_timed(step, device, STEPS) for _ in range(TRIALS))
-    return seconds * min(config.batch, math.ceil(datasets.count_in_training(config, store, count))) / len(chosen)
+def _training(probe: NetworkProbe, clock: Clock) -> PassTime:
+    largest = _largest(probe, probe.config.batch)
+    if probe.device.type != "cpu":  # a whole step: it must fit the memory, and takes a moment
+        return pass_time.measure(probe.train, largest, clock=clock, first=largest)
+    return pass_time.measure(probe.train, largest, probe.quadratic, clock)
 
 
-def spread(store: Store, most: int) -> np.ndarray:
-    """Choose series with scored answers, evenly over the store: the first ones may be of other lengths. (n,)"""
-    scored = distinct(store.series_of_answer[store.scored])
-    return np.asarray(scored[np.unique(np.linspace(0, len(scored) - 1, min(most, len(scored))).astype(np.int64))])
+def _predicting(probe: NetworkProbe, clock: Clock) -> PassTime:
+    largest = _largest(probe, PASS * probe.config.batch)
+    return pass_time.measure(probe.predict, largest, probe.quadratic, clock)
 
 
-def _timed(step: Callable[[], object], device: torch.device, steps: int) -> float:
-    began = time.perf_counter()
-    for _ in range(steps):
-        step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a GPU's work is only queued by then
-    return (time.perf_counter() - began) / steps
+def _largest(probe: NetworkProbe, count: int) -> Size:
+    return Size(max(1, min(count, math.ceil(probe.shape.count))), probe.shape.steps)

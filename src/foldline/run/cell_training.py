@@ -58,7 +58,7 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
             meter = Meter(cell.model.train.device_used if cell.model.is_network else "cpu", job.since)
             yield from meter.turns(_train(cell, job, emit, meter))
         if job.test is not None:
-            _predict_test(cell, job.test)
+            _predict_test(cell, job.test, 1 + job.beside)
     emit("done")
 
 
@@ -268,8 +268,13 @@ def _new_estimator(
     return NetworkCell(model.name, model.params, model.train, fitted, watched_by, transform)
 
 
-def _predict_test(cell: Cell, table: Path) -> None:
-    """Predict a test table with a finished cell unless that is stored. table: its store."""
+def _predict_test(cell: Cell, table: Path, shares: int) -> None:
+    """Predict a test table with a finished cell unless that is stored.
+
+    Args:
+        table: its store.
+        shares: how many cells' shares of the cores it may take; trees spread rows over them, with the same bits.
+    """
     fingerprint = open_store(table).fingerprint
     why = cell.test_damage(fingerprint)
     if why:
@@ -279,6 +284,8 @@ def _predict_test(cell: Cell, table: Path) -> None:
         if mark.exists():
             artefacts.say(cell.folder, why, f"{cell.name} predicts the test series again")
         estimator, channels = load_estimator(cell, store), estimator_channels.of_test(cell, store.fingerprint)
+        if isinstance(estimator, BoostingCell):
+            estimator.threads *= shares
         write_predictions(cell, estimator, store, np.arange(len(store.lengths)), path)
         if isinstance(estimator, EstimatorCell):
             channels.write(estimator.estimated(store))

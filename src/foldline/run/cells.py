@@ -198,6 +198,7 @@ class Job:
     force: bool = False  # train it although it is finished
     exact: Path | None = None  # exact rows of the test table, for a cell that is trained on them
     unlabelled: Path | None = None  # the store of a table whose inputs alone a cell learns, too
+    beside: int = 0  # other cells that the cores would hold, but which wait until it has predicted
     since: float | None = None  # when all that the cell needs was done, s since 1970; None: it is not known
 
     @property

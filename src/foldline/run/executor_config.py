@@ -15,7 +15,8 @@ NEWER = ("data", "address", "cpus", "gpus", "memory_gb")  # keys that older vers
 class ExecutorConfig:
     """[executor]: where cells run. Never part of a cell's key."""
 
-    kind: Literal["auto", "serial", "process", "ray"] = "auto"  # auto: serial for one cell or one GPU, else process
+    # auto: serial for one cell or one GPU, else process; cells that only predict begin serially, for 10 s of CPU time
+    kind: Literal["auto", "serial", "process", "ray"] = "auto"
     # Processes; 0: one for each GPU and, for what is trained on the CPU, cores / train.threads. Where GPUs train
     # networks: their processes alone, others fill the cores beside them. With "ray" cells at once; 0: what nodes hold
     workers: int = 0

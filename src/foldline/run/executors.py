@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from foldline.core import interrupt
 from foldline.run import followers, process_executor, turns
@@ -18,6 +19,10 @@ from foldline.run.executor_config import ExecutorConfig
 from foldline.run.lanes import lanes_for
 from foldline.run.on_ray import cluster_run, nodes, session
 from foldline.run.turns import OnEvent
+
+# Finished cells that only predict begin in this process: each worker imports PyTorch, which takes longer than most
+# tables. In s of the processor, a few times what that takes on a busy machine: who has more to predict loses no more.
+BRIEFLY_S = 10.0
 
 
 def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:
@@ -35,6 +40,12 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         cluster_run.execute(jobs, config, on_event)
         return
     lanes = lanes_for(jobs, config)
+    if config.kind == "auto" and lanes.workers > 1 and not lanes.gpus and all(job.train is None for job in jobs):
+        alone = [replace(job, beside=lanes.workers - 1) for job in jobs]  # nothing else keeps the cores busy
+        with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
+            left = turns.take_turns_briefly(alone, config.together, on_event, BRIEFLY_S)
+        jobs = [replace(job, beside=0) for job in left]
+        lanes = lanes_for(jobs, config)
     if lanes.workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
             turns.take_turns(jobs, config.together, on_event)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
-import os
 import queue
 import signal
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,7 +121,7 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
         gpu: the word of the only GPU that this process sees; empty: it sees what its parent does.
     """
     lanes.show_only(gpu)
-    die_with_parent()
+    worker_start.die_with_parent()
     artefacts.trust(checked or {})
 
     def report(job: Job, kind: str, values: dict[str, Any]) -> None:
@@ -142,18 +139,3 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
         raise
     except BaseException as error:  # a panic in a library's Rust code is no Exception
         events.put(("", "error", {"error": from_worker(error)}))
-
-
-def die_with_parent() -> None:
-    """Let this process, a spawned worker, end when its parent does.
-
-    A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a worker"
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

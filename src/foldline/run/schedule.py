@@ -20,6 +20,11 @@ class Schedule:
         self._note_ready()
 
     @property
+    def waiting(self) -> list[Job]:
+        """The jobs that have not been given out, in the order of the plan."""
+        return list(self._waiting)
+
+    @property
     def all_given(self) -> bool:
         """Whether no job is left to give out."""
         return not self._waiting

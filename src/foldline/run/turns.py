@@ -5,6 +5,7 @@ What a cell does while it runs is in cell_training.py.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -56,14 +57,32 @@ def take_turns(jobs: Sequence[Job], together: int, on_event: OnEvent) -> None:
     take_from(_InThisProcess(jobs), together, on_event)
 
 
-class _InThisProcess:
-    """Jobs of a schedule that nobody else takes from."""
+def take_turns_briefly(jobs: Sequence[Job], together: int, on_event: OnEvent, seconds: float) -> list[Job]:
+    """Run jobs as `take_turns` does, until this thread has computed for so many seconds; return those not begun.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    Seconds of the processor: on a busy machine they say how much there is to do, the clock does not.
+    """
+    source = _InThisProcess(jobs, seconds)
+    take_from(source, together, on_event)
+    return source.left
+
+
+class _InThisProcess:
+    """Jobs of a schedule that nobody else takes from, until this thread has computed for so many seconds."""
+
+    def __init__(self, jobs: Sequence[Job], seconds: float = math.inf) -> None:
         self._schedule = Schedule(jobs)
+        self._until = time.thread_time() + seconds
         self.done = self._schedule.done
 
+    @property
+    def left(self) -> list[Job]:
+        """The jobs that were not given out."""
+        return self._schedule.waiting
+
     def next(self, wait: bool) -> Job | None:
+        if time.thread_time() >= self._until:
+            return None
         job = self._schedule.ready()
         assert job or not wait or self._schedule.all_given, "nothing runs that this could wait for"
         return job

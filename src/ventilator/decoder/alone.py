@@ -16,7 +16,7 @@ import numpy as np
 from ventilator.decoder.bump import ERROR, NET, Cleaned, Trial, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import (
     PURE,
     SAFETY,
@@ -35,7 +35,7 @@ from ventilator.decoder.line import FLATTEST
 MOST: Final = 1024  # guesses that inequalities leave; a breath with more is given up
 
 
-@kernel
+@helper
 def _off_line(b: Breath, i: int, j: int, row: int) -> bool:
     """Return whether a row lies beside the line through rows i and j, by more than the three errors explain."""
     share = (b.t[row] - b.t[i]) / (b.t[j] - b.t[i])
@@ -43,7 +43,7 @@ def _off_line(b: Breath, i: int, j: int, row: int) -> bool:
     return bool(abs(b.y[row] - b.y[i] - share * (b.y[j] - b.y[i])) > SAFETY * error)
 
 
-@kernel
+@helper
 def _last_on_line(b: Breath, i: int, j: int) -> int:
     """Return the last unclipped row on the line through i and j; -1 where an earlier pair of rows has made it."""
     for row in range(j):
@@ -56,7 +56,7 @@ def _last_on_line(b: Breath, i: int, j: int) -> int:
     return last
 
 
-@kernel
+@helper
 def _possible(b: Breath, slope: float, start: float, end: float, slack: float) -> bool:
     """Return whether u without the bump stays within 0 and 100 %; u is never below a bump."""
     for j in range(len(b.y)):

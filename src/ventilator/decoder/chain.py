@@ -8,7 +8,7 @@ bump can be hidden and exactly one guess reaches the run's end (the truth always
 import numpy as np
 
 from ventilator.controller import GRID_SIZE
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import (
     CHAIN,
     DIGITS_950,
@@ -25,7 +25,7 @@ from ventilator.decoder.law import (
 )
 
 
-@kernel
+@helper
 def run_end(b: Breath, start: int) -> int:
     """Return the last row of the unclipped run that row `start` is in."""
     end = start
@@ -34,7 +34,7 @@ def run_end(b: Breath, start: int) -> int:
     return end
 
 
-@kernel
+@helper
 def needs_guess(g: Gains) -> bool:
     """Return whether the first pressure of a run must be guessed: where one gain is 0, u alone gives J or k."""
     return bool(g.kp > 0.0 and g.ki > 0.0)
@@ -51,7 +51,7 @@ def follow(b: Breath, g: Gains, start: int, end: int, J: float) -> tuple[int, fl
             break
         j += 1
         evidence += digits(tolerance)
-        J = integral_at(b, g, j, np.rint(x))
+        J = integral_at(b, g, j, int(np.rint(x)))
     return j, evidence
 
 
@@ -81,7 +81,7 @@ def guess(b: Breath, g: Gains, start: int, end: int) -> tuple[int, int, float, i
     return best, reach, most - DIGITS_950, carriers, carrier
 
 
-@kernel
+@helper
 def _without_guess(b: Breath, g: Gains, start: int, end: int) -> tuple[int, int, float, int, int]:
     k, evidence = UNKNOWN, 0.0
     if g.ki == 0.0:  # k follows from u, and is a test; under Kp = 0 J does, and is none

@@ -28,6 +28,7 @@ from ventilator.decoder.bump import (
     unexplained,
 )
 from ventilator.decoder.chain import all_runs, chains
+from ventilator.decoder.compilation import compile_all
 from ventilator.decoder.gap import gaps, unsolved
 from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
 from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
@@ -234,6 +235,7 @@ def state_and_gaps(
     """Decode a frame and return what `state` does, and the equations that are left without a solution."""
     breaths = table(frame)
     count = len(breaths.size)
+    compile_all(_cores())
     out, left = Output.empty(len(breaths.row)), list[tuple[int, OpenGap]]()
     with ThreadPoolExecutor(_cores()) as pool:
         chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]

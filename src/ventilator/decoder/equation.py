@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.controller import GRID_SIZE
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import Floats, Gains, Ints
 
 BUCKETS: Final = 2048  # a power of 2, so that `& (BUCKETS - 1)` wraps; about two for each of the 950 fractions
@@ -46,7 +46,7 @@ class Table(NamedTuple):
     fraction: Floats  # (950,) of the k at the same place
 
 
-@kernel
+@helper
 def table(beta: float) -> Table:
     """Sort the fractions of beta k into buckets (a counting sort)."""
     products = beta * np.arange(GRID_SIZE)
@@ -65,7 +65,7 @@ def table(beta: float) -> Table:
     return Table(first, order, fraction)
 
 
-@kernel
+@helper
 def near(first: Ints, fraction: Floats, x: float, width: float) -> bool:
     """Return whether some fraction lies within width of x, modulo 1."""
     x -= np.floor(x)
@@ -79,7 +79,7 @@ def near(first: Ints, fraction: Floats, x: float, width: float) -> bool:
     return False
 
 
-@kernel
+@helper
 def integral(e: Equation, g: Gains, i: int, J: float, k: int) -> float:
     """Compute J of unknown row i from the one before it."""
     if i == 0 and np.isnan(e.start_J):
@@ -87,7 +87,7 @@ def integral(e: Equation, g: Gains, i: int, J: float, k: int) -> float:
     return float((1.0 - e.a[i]) * J + e.a[i] * (e.c[i] - k))
 
 
-@kernel
+@helper
 def bounds(e: Equation, g: Gains, i: int, J: float, previous: int) -> tuple[int, int]:
     """Return the lowest and highest index of row i that window and clipping allow, given J and k of the row before."""
     low, high = 0, GRID_SIZE - 1
@@ -102,12 +102,12 @@ def bounds(e: Equation, g: Gains, i: int, J: float, previous: int) -> tuple[int,
     return low, high
 
 
-@kernel
+@helper
 def _accept(e: Equation, k: int, low: int, high: int) -> bool:
     return bool(low <= k <= high and (e.after < 0 or abs(k - e.after) <= e.window[len(e.weight)]))
 
 
-@kernel
+@helper
 def _last_two(
     e: Equation, g: Gains, t: Table, remainder: float, J: float, previous: int, path: Ints, found: Ints, count: int
 ) -> int:
@@ -132,7 +132,7 @@ def _last_two(
     return count
 
 
-@kernel
+@helper
 def _innermost(
     e: Equation, g: Gains, t: Table, remainder: float, J: float, previous: int, path: Ints, found: Ints, count: int
 ) -> tuple[int, int]:

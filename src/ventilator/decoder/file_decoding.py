@@ -66,7 +66,11 @@ def decode_file(
 
 
 def decode_parts(
-    folder: Path, count: int, read: Callable[[int], pl.DataFrame], progress: Callable[[int], None] = lambda done: None
+    folder: Path,
+    count: int,
+    read: Callable[[int], pl.DataFrame],
+    progress: Callable[[int], None] = lambda done: None,
+    decoder: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> list[Path]:
     """Decode a frame in parts, each into a Parquet file of its own, unless a killed run has left that, whole.
 
@@ -75,6 +79,7 @@ def decode_parts(
         count: number of the parts.
         read: returns the rows of a part, whole breaths.
         progress: called with the number of parts done so far.
+        decoder: decodes the rows of a part; None: `decode`.
 
     Returns:
         The files, in the order of the parts.
@@ -85,7 +90,7 @@ def decode_parts(
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for number in range(count):
-        found.append(obtain_part(folder, f"{number:06d}", ".parquet", partial(_write_decoded, read, number)))
+        found.append(obtain_part(folder, f"{number:06d}", ".parquet", partial(_write_decoded, read, number, decoder)))
         progress(number + 1)
     return found
 
@@ -237,8 +242,13 @@ class _Chunks:
         return self.frame[rows] if self.order is None else self.frame[self.order[rows]]
 
 
-def _write_decoded(read: Callable[[int], pl.DataFrame], number: int, path: Path) -> None:
-    write_rows(decode(read(number)), path)
+def _write_decoded(
+    read: Callable[[int], pl.DataFrame],
+    number: int,
+    decoder: Callable[[pl.DataFrame], pl.DataFrame] | None,
+    path: Path,
+) -> None:
+    write_rows((decoder or decode)(read(number)), path)
 
 
 def obtain_part(folder: Path, name: str, suffix: str, write: Callable[[Path], None]) -> Path:

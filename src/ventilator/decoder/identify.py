@@ -15,7 +15,7 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE, KI_GAINS, KP_GAINS
 from ventilator.decoder.chain import chains, first_row, guess, needs_guess, run_end
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import (
     TARGETS,
     WIDEST,
@@ -45,7 +45,7 @@ def gains_of(code: int) -> Gains:
     return Gains(KP[pair // N_KI], KI[pair % N_KI], TARGETS[code % N_KT])
 
 
-@kernel
+@helper
 def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
     """Return whether offset + slope * k is near an integer for some k in 0..949."""
     hits = 0  # counted to the end, because a loop without an early exit is vectorised by the compiler
@@ -55,7 +55,7 @@ def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
     return hits > 0
 
 
-@kernel
+@helper
 def start_evidence(b: Breath, g: Gains, start: int, end: int) -> float:
     """Compute the net digits of the best chain from row `start`, 0 if there is none."""
     if needs_guess(g):
@@ -72,7 +72,7 @@ def start_evidence(b: Breath, g: Gains, start: int, end: int) -> float:
     return max(0.0, guess(b, g, start, end)[2])
 
 
-@kernel
+@helper
 def search(b: Breath, score: Floats) -> None:
     """Add to `score` (one entry a controller) the digits of its chains, start by start, until one chain is certain."""
     for start in range(len(b.y) - 1):
@@ -90,7 +90,7 @@ def search(b: Breath, score: Floats) -> None:
             return
 
 
-@kernel
+@helper
 def search_pair(b: Breath, pair: int, score: Floats) -> bool:
     """Do what `search` does for the targets of one pair of gains alone; return whether one chain is certain."""
     for start in range(len(b.y) - 1):
@@ -113,7 +113,7 @@ def total(b: Breath, g: Gains) -> float:
     return chains(b, g, FLOOR, blank(len(b.y)))
 
 
-@kernel
+@helper
 def rescore(b: Breath, score: Floats) -> Floats:
     """Sum the evidence, one entry a controller, for the leaders of `score` and all of equal Kp + Ki and target."""
     evidence = np.zeros(len(score))

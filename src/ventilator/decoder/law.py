@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ventilator.controller import GRID_MIN, GRID_SIZE, GRID_STEP, KT_TARGETS
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,7 +76,7 @@ def blank(n: int) -> Track:
     return Track(np.full(n, UNKNOWN), np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64), options)
 
 
-@kernel
+@helper
 def on_grid(x: float, tolerance: float) -> bool:
     """Return whether a computed index is one of the 950, within `tolerance` steps; wider than WIDEST never passes."""
     k = np.rint(x)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import SAFETY, Breath
 from ventilator.decoder.side import KEEP, Bumps, no_bumps
 
@@ -18,12 +18,12 @@ FLATTEST: Final = 100.0  # grid steps per s; the flattest bump of labelled breat
 SAME: Final = 10.0  # errors by which the slopes of two sides of one bump may differ
 
 
-@kernel
+@helper
 def _slope_error(b: Breath, i: int, j: int) -> float:
     return float((b.w[i] + b.w[j]) / (b.t[j] - b.t[i]))
 
 
-@kernel
+@helper
 def line_end(b: Breath, i: int) -> tuple[int, float]:
     """Return the last row on the line through unclipped rows i and i + 1, and the digits of the rows behind these."""
     slope, error = (b.y[i + 1] - b.y[i]) / (b.t[i + 1] - b.t[i]), _slope_error(b, i, i + 1)
@@ -62,7 +62,7 @@ def lines(b: Breath) -> Bumps:
     return found
 
 
-@kernel
+@helper
 def _mirrored(b: Breath, found: Bumps) -> None:
     sides = int(found.size[0])
     close = SAME * np.max(b.w) / (b.t[1] - b.t[0])

@@ -61,7 +61,7 @@ def first_target(g: Gains, tau: float) -> float:
 
 
 @kernel
-def _on_target(b: Breath, g: Gains, tau: float) -> Breath:
+def on_target(b: Breath, g: Gains, tau: float) -> Breath:
     """Return the breath with row 0 as it were under the target of all other rows."""
     y = b.y.copy()
     y[0] += g.kp * (g.c - first_target(g, tau))
@@ -69,14 +69,14 @@ def _on_target(b: Breath, g: Gains, tau: float) -> Breath:
 
 
 @kernel
-def _is_pair(b: Breath, g: Gains, tau: float) -> bool:
+def is_pair(b: Breath, g: Gains, tau: float) -> bool:
     return bool(len(b.y) > 1 and b.clip[0] == 0 and b.clip[1] == 0 and needs_guess(g) and tau >= 0.0)
 
 
 @kernel
 def pair_evidence(b: Breath, g: Gains, tau: float) -> float:
     """Compute the net digits of rows 0 and 1 as a chain; 0 where they are none, or tau_0 (s) is nan."""
-    return max(0.0, guess(_on_target(b, g, tau), g, 0, 1)[2]) if _is_pair(b, g, tau) else 0.0
+    return max(0.0, guess(on_target(b, g, tau), g, 0, 1)[2]) if is_pair(b, g, tau) else 0.0
 
 
 @kernel
@@ -98,9 +98,9 @@ def first_pair(b: Breath, g: Gains, tau: float, floor: float, track: Track) -> N
         floor: net digits that the guess must have: 0 where no bump can be hidden, because the truth then fits.
         track: what is known.
     """
-    if not _is_pair(b, g, tau) or track.k[1] != UNKNOWN:
+    if not is_pair(b, g, tau) or track.k[1] != UNKNOWN:
         return
-    shifted = _on_target(b, g, tau)
+    shifted = on_target(b, g, tau)
     _, _, net, carriers, k = guess(shifted, g, 0, 1)
     if carriers == 1 and net >= floor:
         write(shifted, g, 0, 1, k, track, CHAIN)

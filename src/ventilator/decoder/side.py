@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.controller import GRID_SIZE
-from ventilator.decoder.kernels import kernel
+from ventilator.decoder.kernels import helper, kernel
 from ventilator.decoder.law import GRID_ERROR, SAFETY, Y_MAX, Floats, Gains, digits, on_grid
 from ventilator.decoder.zone import Zone
 
@@ -46,13 +46,13 @@ class Walk(NamedTuple):
     evidence: float
 
 
-@kernel
+@helper
 def no_bumps() -> Bumps:
     """Return an empty list."""
     return Bumps(np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(1))
 
 
-@kernel
+@helper
 def add(found: Bumps, z: Zone, slope: float, foot: float, far: float, net: float, rows: int) -> None:
     """Append a candidate, its feet turned back into forward time; a full list drops its weakest."""
     n = int(found.size[0])
@@ -66,41 +66,41 @@ def add(found: Bumps, z: Zone, slope: float, foot: float, far: float, net: float
     found.start[n], found.end[n] = (foot, far) if z.way > 0 else (-far, -foot)
 
 
-@kernel
+@helper
 def _command(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
     """Compute PI (steps) of row i under index k."""
     return float(z.error_gain[i] * (g.c - k) + z.integral_gain[i] * J)
 
 
-@kernel
+@helper
 def _next(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
     return float(z.keep[i] * J + z.add[i] * (g.c - k))
 
 
-@kernel
+@helper
 def _expected(z: Zone, g: Gains, i: int, J: float, bump: float) -> float:
     """Compute the index of row i under a bump, not rounded."""
     return float(g.c - (z.y[i] - bump - z.integral_gain[i] * J) / z.error_gain[i])
 
 
-@kernel
+@helper
 def _possible(command: float) -> bool:
     return bool(-SLACK <= command <= Y_MAX + SLACK)
 
 
-@kernel
+@helper
 def _line(z: Zone, s: Walk, i: int) -> tuple[float, float]:
     """Compute the bump at row i on the line of the walk, and its error bound."""
     ratio = (z.t[i] - z.t[s.i - 1]) / (z.t[s.i - 1] - z.t[0])
     return s.B + ratio * (s.B - s.B0), (1.0 + ratio) * s.d + ratio * s.d0
 
 
-@kernel
+@helper
 def _tolerance(z: Zone, i: int, dJ: float, error: float) -> float:
     return float(SAFETY * (z.w[i] + z.integral_gain[i] * dJ + error) / abs(z.error_gain[i]) + GRID_ERROR)
 
 
-@kernel
+@helper
 def follow_line(z: Zone, g: Gains, s: Walk) -> Walk:
     """Follow the line while rows land on the grid."""
     while s.i < len(z.y):
@@ -118,7 +118,7 @@ def follow_line(z: Zone, g: Gains, s: Walk) -> Walk:
     return s
 
 
-@kernel
+@helper
 def start_side(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
     """Start the side through rows 0 and 1 under two guesses; first: whether its foot lies between anchor and row 0."""
     dJ1, J1 = z.keep[0] * z.dJ, _next(z, g, 0, z.J, k0)
@@ -132,7 +132,7 @@ def start_side(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
     return ok, Walk(2, J2, dJ2, k1, k0, B0, d0, B1, d1, 0.0)
 
 
-@kernel
+@helper
 def _around(before: int, change: int) -> tuple[int, int]:
     if before < 0:
         return 0, GRID_SIZE - 1
@@ -180,7 +180,7 @@ def short_sides(z: Zone, g: Gains, found: Bumps) -> None:
                 far_sides(z, g, s, tried, found)
 
 
-@kernel
+@helper
 def far_sides(z: Zone, g: Gains, s: Walk, tried: float, found: Bumps) -> None:
     """Guess the first row behind the apex, each guess a far foot; keep those whose further rows land on the grid."""
     slope = (s.B - s.B0) / (z.t[s.i - 1] - z.t[0])
@@ -218,7 +218,7 @@ def far_sides(z: Zone, g: Gains, s: Walk, tried: float, found: Bumps) -> None:
             _descend(z, g, s, k, slope, foot, z.t[i] + bump / slope, error, tried + np.log10(high - low + 1.0), found)
 
 
-@kernel
+@helper
 def _descend(
     z: Zone, g: Gains, s: Walk, k: int, slope: float, foot: float, end: float, error: float, tried: float, found: Bumps
 ) -> None:
@@ -234,7 +234,7 @@ def _descend(
             if bump != 0.0 and abs(z.y[i] - bump) <= alone:
                 evidence += digits(alone / Y_MAX)
             break
-        J, dJ = _next(z, g, i, J, np.rint(x)), z.keep[i] * dJ
+        J, dJ = _next(z, g, i, J, int(np.rint(x))), z.keep[i] * dJ
         evidence += digits(tolerance)
         if z.t[i] > end:
             break
@@ -262,8 +262,8 @@ def join(z: Zone, g: Gains, side: int, found: Bumps) -> None:
             if not on_grid(x, tolerance):
                 break
             i += 1
-            J, dJ = _next(z, g, i, J, np.rint(x)), z.keep[i] * dJ
+            J, dJ = _next(z, g, i, J, int(np.rint(x))), z.keep[i] * dJ
             evidence += digits(tolerance)
         if i > 0:
             net = found.net[side] + evidence - np.log10(high - low + 1.0)
-            add(found, z, slope, foot, far, net, found.rows[side] + i + 1)
+            add(found, z, slope, foot, far, net, int(found.rows[side]) + i + 1)

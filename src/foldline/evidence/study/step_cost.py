@@ -27,7 +27,7 @@ from foldline.fit.process_state import use_settings
 from foldline.fit.training_state import State
 from foldline.fit.training_step import training_step
 from foldline.models.contract import Targets
-from foldline.models.ops import covariates
+from foldline.models.ops import covariates, pairs
 from foldline.run.cells import ModelConfig
 
 TRIALS, ENOUGH_S = 5, 2.0  # the fastest of so many steps counts; one that takes so long is its own measurement
@@ -85,7 +85,9 @@ def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost
     use_settings(config, device)
     name, params = shape.model.name, shape.model.params
     network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets, shape.names, shape.places)
-    covariates.set_clocks(network, shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
+    plain = (shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
+    covariates.set_clocks(network, *plain)
+    pairs.set_columns(network, *plain, shape.channels)
     taken = _resident_bytes()  # before the optimiser's moments are allocated: a step needs them
     state = State(network, config, device)
     return [_cost(state, shape, _batch(shape, batch, count, device), taken) for count in steps]

@@ -183,7 +183,7 @@ def _worker_main(
 
     checked: what the parent has compared with its checksums.
     """
-    process_executor.die_with_parent()
+    worker_start.die_with_parent()
     artefacts.trust(checked)
     try:
         with interrupt.deferred(signal.SIGTERM), complaints_to(pipe.send), session.kept():

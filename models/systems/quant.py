@@ -1,0 +1,133 @@
+"""QUANT: quantiles of fixed intervals of a series, and extremely randomised trees on them; one answer a series.
+
+Source: Dempster, Schmidt & Webb 2024, https://doi.org/10.1007/s10618-024-01036-9. It sees where in a series which
+values are, which ROCKET's poolings over the whole series do not. Features: models/ops/interval_quantiles.py, of the
+series, its differences and its spectrum, and how long it is; trees: models/ops/forest.py, by entropy for labels, one of
+which is right, by squares for all other kinds. n series of C channels and their own lengths in, (n, K) out; static
+columns are not read. Default: intervals halved up to five times, 200 trees that draw a tenth of the features a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from foldline.models.contract import Kind, Part
+from foldline.models.ops import forest, interval_quantiles
+from foldline.models.systems.rocket import AT_ONCE, FILE, Read
+
+LONGEST = 10_000  # steps, of the reference length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """[[model]] with name = "quant"; at the level "series" only."""
+
+    depth: int = 6  # levels of intervals: the whole series, its halves, its quarters, ...
+    trees: int = 200
+    share: float = 0.1  # of the features that a split draws
+    channels: tuple[str, ...] = ()  # features that it reads; left out: the inputs as they are, of the family raw
+
+    kind: ClassVar[str] = "series"
+    parts: ClassVar[dict[str, dict[str, Part]]] = {}
+    shares: ClassVar[tuple[str, ...]] = ("ops/forest", "ops/interval_quantiles")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.depth <= 10:
+            raise ValueError(f"depth must be from 1 to 10, into 512 intervals, but is {self.depth}")
+        if self.trees < 1:
+            raise ValueError(f"trees must be at least 1, but is {self.trees}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, but is {self.share}")
+        if len(set(self.channels)) < len(self.channels):
+            raise ValueError(f"channels must be different features, but is {list(self.channels)}")
+
+
+class Quant:
+    """Trees, the length that they were fitted on, and the mean truth."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.kind: Kind = "regression"
+        self.arrays: dict[str, np.ndarray] = {}  # of the forest, "steps" and "mean"
+
+    def fit(
+        self,
+        read: Read,
+        lengths: np.ndarray,
+        y: np.ndarray,
+        kind: Kind,
+        seed: int,
+        threads: int,
+        on_series: Callable[[int, int], None] | None = None,
+        weight: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Fit on n series; arguments are those of `Rocket.fit`, of which groups are not used.
+
+        Returns:
+            (n, K) predictions of the series themselves.
+        """
+        self.kind = kind
+        self.arrays = {"steps": np.array([_reference(lengths)]), "mean": np.average(y, axis=0, weights=weight)}
+        x = self._features(read, len(lengths), on_series)
+        options = {"trees": self.config.trees, "share": self.config.share, "seed": seed, "threads": threads}
+        self.arrays |= forest.fit(x, y, kind, weight=weight, **options)  # type: ignore[arg-type]
+        return self._answer(x)
+
+    def memory(self, lengths: np.ndarray, channels: int) -> int:
+        """Estimate the bytes that a fit on series of these lengths (n,) needs."""
+        return 4 * len(lengths) * interval_quantiles.count(channels, _reference(lengths), self.config.depth)
+
+    def predict(self, read: Read, count: int, threads: int) -> np.ndarray:
+        """Predict `count` series: (count, K) float64. read: returns series by their numbers 0 .. count - 1."""
+        return self._answer(self._features(read, count))
+
+    def _features(self, read: Read, count: int, on_series: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """Compute features (count, F) float32, some series at a time; a channel that a series lacks is 0."""
+        found = []
+        for begin in range(0, count, AT_ONCE):
+            numbers = np.arange(begin, min(begin + AT_ONCE, count))
+            series = [np.nan_to_num(each, nan=0.0) for each in read(numbers)]
+            lengths = np.array([[each.shape[1]] for each in series], dtype=np.float32)
+            quantiles = interval_quantiles.features(series, int(self.arrays["steps"][0]), self.config.depth)
+            found.append(np.concatenate([quantiles, lengths], axis=1))
+            if on_series:
+                on_series(int(numbers[-1]) + 1, count)
+        return np.concatenate(found)
+
+    def _answer(self, x: np.ndarray) -> np.ndarray:
+        """Return the trees' mean; of labels and shares with one tree more that knows only the mean truth.
+
+        A probability of 0, on which all trees agree, would else cost a log loss without bound.
+        """
+        found = forest.predict(self.arrays, x)
+        if self.kind in ("regression", "ordinal"):
+            return found
+        trees = len(self.arrays["roots"])
+        return np.asarray((found * trees + self.arrays["mean"]) / (trees + 1))
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors."""
+        import safetensors.torch
+
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in self.arrays.items()}
+        (folder / FILE).write_bytes(safetensors.torch.save(tensors, metadata={"kind": self.kind}))
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        import safetensors
+
+        with safetensors.safe_open(folder / FILE, framework="np") as stored:
+            self.arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            self.kind = stored.metadata()["kind"]
+
+
+def _reference(lengths: np.ndarray) -> int:
+    """Return the length that decides on the number of quantiles."""
+    return int(np.clip(np.median(lengths), interval_quantiles.LEAST, LONGEST))

@@ -1,0 +1,139 @@
+"""What a config without a [[model]] trains: a default for each kind of data, and why it is that.
+
+Read from top to bottom: the first that serves the data is taken. Its tables are filled in before the config is checked,
+so that a record's config.toml holds them as if they had been written. What the config gives itself stays: its
+[features] families, its [blend] method. Where the figures come from: docs/models-table.md, `./run.sh bench winners`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from foldline.data import source_folder
+from foldline.data.assemble import Sources
+from foldline.data.roles import DataConfig
+
+FEW = 4000  # series, up to which a linear model on ten thousands of features is solved in seconds (systems/rocket.py)
+SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
+PROBABILITIES = ("binary", "multiclass", "multilabel", "distribution")  # kinds of targets that are predicted as such
+Tables = tuple[dict[str, Any], ...]
+
+_FEWER_SEEDS = {"seeds": [0], "full_seeds": [0, 1, 2]}  # fitted on all series, too: on few a fifth less is felt
+_ONCE = {"seeds": [0], "full_seeds": [0]}
+SERIES: Tables = (
+    {"name": "rocket", "train": _FEWER_SEEDS},
+    {"name": "rocket", "label": "minirocket", "form": "mini", "kernels": 9996, "train": _FEWER_SEEDS},
+    {"name": "hydra", "train": _FEWER_SEEDS},
+    {"name": "quant", "train": _ONCE},
+    {
+        "name": "lightgbm",
+        "rounds": 60,
+        "min_data_in_leaf": 3,
+        "num_leaves": 15,
+        "feature_fraction": 0.3,
+        "train": _ONCE,
+    },
+)
+NETWORK_AND_TREES: Tables = (
+    {"name": "hybrid", "width": 48, "blocks": [{"kind": "conv"}, {"kind": "bilstm"}]},
+    {"name": "lightgbm", "rounds": 300},
+)
+MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultModels:
+    """A row of the table: for which data, which [[model]] tables, and why."""
+
+    name: str
+    on_series: bool | None = None  # one answer a series (or window); None: at any level
+    forecast: bool | None = None  # data.forecast; None: with or without
+    most_series: int | None = None  # training series (or windows), at most; None: any number
+    models: Tables
+    families: tuple[str, ...] = ()  # of [features], where the config names none; (): those of [features]
+    blend: str = ""  # blend.method of probabilities, where the config names none; "": that of [blend]
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What a summary says of it."""
+        labels = ", ".join(str(table.get("label", table["name"])) for table in self.models)
+        return f"no [[model]] is given: {labels}, the default for {self.name} ({self.why})"
+
+
+DEFAULTS: tuple[DefaultModels, ...] = (
+    DefaultModels(
+        name="one answer a series, few series",
+        on_series=True,
+        most_series=FEW,
+        models=SERIES,
+        families=SERIES_FAMILIES,
+        blend="logit",  # weights that are fitted to a hundred series cost more than they gain
+        why="kernels, competing kernels, quantiles and summaries err on different series, and take seconds",
+    ),
+    DefaultModels(
+        name="one answer a series, many series",
+        on_series=True,
+        models=MANY_SERIES,
+        families=SERIES_FAMILIES,
+        why=f"above {FEW:,} series a network has enough to learn from, and tens of thousands of features no room",
+    ),
+    DefaultModels(
+        name="a forecast",
+        forecast=True,
+        models=NETWORK_AND_TREES,
+        why="a network that reads the past step by step, and trees on its lags",
+    ),
+    DefaultModels(
+        name="an answer at every step",
+        models=NETWORK_AND_TREES,
+        why="a recurrent network over the whole series, and trees on windows of it",
+    ),
+)
+
+
+def choose(on_series: bool, forecast: bool, series: int) -> DefaultModels:
+    """Return the first row that serves the data. series: of training, or windows; read where `on_series`."""
+
+    def serves(row: DefaultModels) -> bool:
+        return (
+            row.on_series in (None, on_series)
+            and row.forecast in (None, forecast)
+            and (row.most_series is None or series <= row.most_series)
+        )
+
+    return next(row for row in DEFAULTS if serves(row))
+
+
+def _series(data: DataConfig) -> int:
+    """Count the training series, or the windows that they are cut into, by their keys alone.
+
+    Raises:
+        UserError: the training table can't be read.
+    """
+    rows = Sources(data, source_folder.of(data)).of("train").read({data.key: pl.String}).frame
+    if data.level != "window":
+        return rows[data.key].n_unique()
+    return rows.height // max(1, data.windows.stride or data.windows.length)
+
+
+def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], DefaultModels]:
+    """Return a config's tables with the default's [[model]] tables, families and blend, where the config has none.
+
+    Raises:
+        UserError: the training table can't be read.
+    """
+    on_series = data.level_inside == "series"
+    found = choose(on_series, data.forecast.on, _series(data) if on_series else 0)
+    more: dict[str, Any] = {"model": [dict(table) for table in found.models]}
+    features = tables.get("features", {})
+    if found.families and isinstance(features, dict) and "families" not in features:
+        static = ["static"] if data.static else []
+        more["features"] = {"families": [*found.families, *static], **features}
+    blend = tables.get("blend", {})
+    if found.blend and data.kind in PROBABILITIES and isinstance(blend, dict) and "method" not in blend:
+        more["blend"] = {**blend, "method": found.blend}
+    return {**tables, **more}, found

@@ -1,0 +1,81 @@
+"""A config without a [[model]]: the first row of the table that serves its data, as if it had been written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import tiny
+from tiny_classes import KINDS, Songs
+
+from foldline.experiment import config, default_models, stored_experiment
+
+FAMILIES = list(default_models.SERIES_FAMILIES)
+
+
+def install(home: Path, source: Path, songs: Songs) -> Path:
+    """Install the songs without a model."""
+    path = songs.install(home, source)
+    before, _, after = path.read_text().partition("[[model]]")
+    text = before + after[after.index("[executor]" if "[executor]" in after else "[track]") :]
+    path.write_text(re.sub(r"families = .*\n", "", text))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("on_series", "forecast", "series", "name"),
+    [
+        (True, False, default_models.FEW, "one answer a series, few series"),
+        (True, False, default_models.FEW + 1, "one answer a series, many series"),
+        (False, True, 10, "a forecast"),
+        (False, False, 10**6, "an answer at every step"),
+    ],
+)
+def test_the_first_row_that_serves_the_data_is_taken(on_series: bool, forecast: bool, series: int, name: str) -> None:
+    assert default_models.choose(on_series, forecast, series).name == name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("few", [default_models.FEW, 1])
+def test_a_default_fits_every_kind_of_target(
+    kind: str, few: int, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = default_models.DEFAULTS
+    monkeypatch.setattr(default_models, "DEFAULTS", rows if few > 1 else rows[1:])
+    install(home, tmp_path / "songs", Songs(kind))
+    found = config.load(Path("songs"))
+    wanted = [table.get("label", table["name"]) for table in default_models.DEFAULTS[0].models]
+    assert [model.label for model in found.models] == wanted and default_models.DEFAULTS[0].why in found.default
+    assert list(found.features.families)[: len(FAMILIES)] == FAMILIES
+    assert found.blend.method == ("logit" if few > 1 and kind in default_models.PROBABILITIES else None)
+    written = config.from_tables("songs", found.tables(), "record")  # as a record reads it
+    assert written.models == found.models and written.features == found.features and written.default == ""
+
+
+def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_one(home: Path, tmp_path: Path) -> None:
+    path = install(home, tmp_path / "songs", Songs())
+    found = config.load(Path("songs"), ['features.families=["raw", "summary"]', "blend.method=mean"])
+    assert list(found.features.families) == ["raw", "summary"] and found.blend.method == "mean"
+    path.write_text(path.read_text() + '\n[[model]]\nname = "rocket"\nkernels = 84\n')
+    alone = config.load(Path("songs"))
+    assert [model.name for model in alone.models] == ["rocket"] and not alone.default
+    assert list(alone.features.families) == list(config.FeaturesConfig().families)
+
+
+def test_a_step_level_default_reads_no_file(home: Path, tmp_path: Path) -> None:
+    install(home, tmp_path / "songs", Songs(level="step", metric="log_loss"))
+    found = config.load(Path("songs"), ["data.source=nowhere"])
+    assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+
+
+@pytest.mark.slow
+def test_a_default_trains_says_what_it_is_and_records_it(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(home, tmp_path / "songs", Songs("multiclass"))
+    tiny.run("train", "songs", "--dry-run")
+    assert "models: no [[model]] is given: rocket, minirocket, hydra, quant, lightgbm" in capsys.readouterr().out
+    tiny.run("train", "songs")
+    stored = stored_experiment.read("songs")
+    assert {cell.model.name for cell in stored.plan} == {"rocket", "hydra", "quant", "lightgbm"}
