@@ -193,7 +193,7 @@ DISTILLED = (
 def test_out_of_fold_labels_of_teachers_that_were_trained_on_the_fold(audited: Path, monkeypatch: Patch) -> None:
     """As distillation is done by hand: out-of-fold predictions of the folds' own cells."""
     own = ("folds.k=3", DISTILLED)
-    assert audits.found("teachers", *own).detail.startswith("teachers: 12,")  # two pairs a fold and teacher
+    assert audits.found("teachers", *own).detail.startswith("teachers: 6,")  # two pairs a student
     assert audits.found("held-out targets", *own).verdict == "clean"
 
     def by_the_folds_own_cells(model: ModelConfig, fold: int | None, made: Any, *_: Any) -> tuple[Cell, ...]:
