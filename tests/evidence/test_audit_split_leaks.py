@@ -24,8 +24,8 @@ from foldline.ensemble import BlendRows
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.fit import network_cell, pretraining, scaler
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
-from foldline.run import planning
-from foldline.run.cells import Cell
+from foldline.run import planning, teachers
+from foldline.run.cells import Cell, ModelConfig
 
 Patch = pytest.MonkeyPatch
 WATCH = "train.watch={share = 0.3, best = true}"
@@ -182,6 +182,26 @@ def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, aud
 
     monkeypatch.setattr(planning, "_cell", with_all_teachers)
     audits.leak(audits.found(check, PSEUDO_LABELLED), "student fold 0")
+
+
+DISTILLED = (
+    'model=[{name = "lightgbm", rounds = 5}, {name = "lightgbm", rounds = 5, label = "student", '
+    'teacher = {of = ["lightgbm"], weight = 0, distil = 0.5}}]'
+)
+
+
+def test_out_of_fold_labels_of_teachers_that_were_trained_on_the_fold(audited: Path, monkeypatch: Patch) -> None:
+    """As distillation is done by hand: out-of-fold predictions of the folds' own cells."""
+    own = ("folds.k=3", DISTILLED)
+    assert audits.found("teachers", *own).detail.startswith("teachers: 12,")  # two pairs a fold and teacher
+    assert audits.found("held-out targets", *own).verdict == "clean"
+
+    def by_the_folds_own_cells(model: ModelConfig, fold: int | None, made: Any, *_: Any) -> tuple[Cell, ...]:
+        return tuple(cell for cell in made if model.teacher and cell.fold not in (None, fold))
+
+    monkeypatch.setattr(teachers, "out_of_fold", by_the_folds_own_cells)
+    audits.leak(audits.found("teachers", *own), "student fold 0")
+    audits.leak(audits.found("held-out targets", *own), "student fold 0")
 
 
 def test_a_simulator_fitted_to_the_held_out_fold(home: Path, monkeypatch: Patch) -> None:
