@@ -20,11 +20,7 @@ from foldline.fit import soft_labels
 from foldline.fit.labelled_series import LabelledSeries
 
 OF_TEST = ("labels", "confident", "align", "rounds")  # keys that say something of the labels of test series alone
-NEWER = (
-    *OF_TEST,
-    "temperature",
-    "distil",
-)  # that older versions did not have: records have them where used
+NEWER = (*OF_TEST, "temperature", "distil")  # keys that older versions did not have: records hold them where used
 MOST_ROUNDS = 20
 
 
