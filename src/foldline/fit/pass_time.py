@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
 
 FACTOR = 4  # from a size to the next
 PASS_S = 0.4  # a pass that is expected to take longer is not made,
@@ -58,6 +57,8 @@ class PassTime:
 
     def _costs(self) -> np.ndarray:
         """Return the seconds of each term's unit, none below 0: those of the least squared relative errors."""
+        from scipy.optimize import nnls  # imported where it is used: it takes a while
+
         if len(self.measured) == 1:  # as if it were in proportion to all steps
             return np.array([0.0, 0.0, 0.0, 1.0, 0.0][: 4 + self.quadratic])
         terms = np.array([_terms(*size, self.quadratic) for size, _ in self.measured])

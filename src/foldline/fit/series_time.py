@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from foldline.data.store import Store
 from foldline.fit.network_probe import spread
@@ -66,6 +65,8 @@ def head_s(model: Rocket, store: Store, series: int, clock: Clock) -> float:
     fit(*HEADS[0])
     taken = np.array([fit(*size) for size in HEADS])
     work = np.array([_ridge_work(*size) for size in HEADS])
+    from scipy.optimize import nnls  # imported where it is used: it takes a while
+
     costs = nnls(work / taken[:, None], np.ones(len(taken)))[0]
     return float(costs @ _ridge_work(series, config.features))
 
