@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.estimate_cases import Case, config_of
-from benchmarks.million_stages import Steps, begin
+from benchmarks.million_stages import Steps, to_store
 
 NETWORKS, TREES, PREDICTING = "networks, an epoch in each fold", "trees, in each fold", "networks predict"
 MODELS = """name = "hybrid"
@@ -47,20 +47,10 @@ def run(folder: Path, sizes: dict[str, int], estimates: Path) -> None:
     """Run all stages; write what --dry-run says of those that train."""
     from foldline.api import train, trained
     from foldline.core.console import Terminal
-    from foldline.data import featurize, folds, loading, stratified_groups
     from foldline.experiment.config import load
 
     config, terminal = load(config_of(case_of(sizes), folder), ["executor.kind=serial"]), Terminal(quiet=True)
-    stratified_groups.assign(np.arange(100), np.arange(100) % 9, 2, seed=0)  # imports and compiling
-    steps = begin()
-    competition = loading.load(config.data)
-    rows = competition.train.frame.height
-    steps.done("read and check", rows)
-    folds.obtain(config.folds, config.name, competition.train)
-    steps.done("folds", rows)
-    for table in (competition.train, competition.test):
-        featurize.obtain(table, config.features, competition.levels)
-    steps.done("features and store", rows)
+    steps, rows = to_store(config), sizes["series"] * sizes["length"]
     planned = train.plan(config, "./run.sh train growth", terminal)
     _train(steps, planned.parts[0][1], rows, estimates)
     honest = trained.report.write

@@ -14,9 +14,13 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+
+if TYPE_CHECKING:
+    from foldline.experiment.config import Config
 
 FEW = 100  # one in so many of the series to predict is predicted by `train`, too, for its own submission
 STEPS = 80  # rows of a breath
@@ -113,22 +117,28 @@ def _to_parquet(csv: Path, parquet: Path) -> None:
     csv.unlink()
 
 
-def prepare(folder: Path, series: int) -> None:
-    """Read and check the tables, assign folds, compute features."""
+def to_store(config: Config) -> Steps:
+    """Read and check an experiment's tables, assign folds, compute features; say what each has cost, and go on."""
     from foldline.data import featurize, folds, loading, stratified_groups
-    from foldline.experiment.config import load
 
-    config = load(folder / "home" / "configs" / "million.toml", [])
     stratified_groups.assign(np.arange(100), np.arange(100) % 9, 2, seed=0)  # imports and compiling
     steps = begin()
     competition = loading.load(config.data)
     rows = competition.train.frame.height
-    steps.done("read", rows)
+    steps.done("read and check", rows)
     folds.obtain(config.folds, config.name, competition.train)
     steps.done("folds", rows)
     for table in (competition.train, competition.test):
         featurize.obtain(table, config.features, competition.levels)
-    steps.done("features", rows)
+    steps.done("features and store", rows)
+    return steps
+
+
+def prepare(folder: Path, series: int) -> None:
+    """Read and check the tables, assign folds, compute features."""
+    from foldline.experiment.config import load
+
+    to_store(load(folder / "home" / "configs" / "million.toml", []))
 
 
 def train(folder: Path, series: int) -> None:

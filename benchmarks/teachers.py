@@ -1,6 +1,8 @@
 """What pseudo-labels, distillation and pre-training on inputs are worth: one network without any, and each added alone.
 
+
     python -m benchmarks.teachers DIR       # a set in the form of `./run.sh bench uea`, or the folder of the breaths
+    python -m benchmarks.teachers DIR --control 100     # epochs of the control: the network alone, but trained longer
 
 Only labels of the training part are read: scores are out-of-fold, of one seed and three folds. Each line is the change
 of the loss in % of the baseline's, below 0 better, with a paired 95 % bootstrap interval over series, and the CPU
@@ -50,11 +52,11 @@ COMMON = [
 ]
 COMMON += ["features.families=['raw']"]
 BREATHS = ["train.epochs=12", "train.batch=32", "post.decode=false"]
-OTHERS = ["train.epochs=40", "train.batch=16"]
+OTHERS = ["train.epochs=40", "train.batch=16", "data.metric=log_loss", "data.sample=sample_probabilities"]
 
 
-def words(folder: Path) -> tuple[Path, list[str]]:
-    """Return the config of a set, and what is changed in it."""
+def words(folder: Path, control: int) -> tuple[Path, list[str]]:
+    """Return the config of a set, and what is changed in it. control: epochs."""
     is_breaths, added = not (folder / "train_labels.csv").exists(), dict(ANY)
     own = [f"data.source={folder}", *COMMON, *(BREATHS if is_breaths else OTHERS)]
     if is_breaths:
@@ -64,6 +66,7 @@ def words(folder: Path) -> tuple[Path, list[str]]:
         path, added = ROOT / "benchmarks" / "uea.toml", {**ANY, **CLASSES}
         with (folder / "train.csv").open(encoding="utf-8") as stream:
             own.append(f"data.inputs={json.dumps(next(csv.reader(stream))[2:])}")
+    added["control"] = f"train = {{epochs = {control}}}"
     tables = [f'{{{NET}, label = "base"}}', *(f"{{{NET}, label = {json.dumps(k)}, {v}}}" for k, v in added.items())]
     return path, [*own, f"model=[{', '.join(tables)}]"]
 
@@ -87,9 +90,9 @@ def cells_of(cell: Cell) -> dict[str, Cell]:
     return {cell.key: cell} | {key: each for other in cell.before for key, each in cells_of(other).items()}
 
 
-def measure(folder: Path) -> None:
-    """Train all models on a set and print a line a model."""
-    path, changed = words(folder)
+def measure(folder: Path, control: int) -> None:
+    """Train all models on a set and print a line a model. control: epochs."""
+    path, changed = words(folder, control)
     prepared = preparation.prepare(config.load(path, changed), Terminal(quiet=True))
     executors.execute(prepared.jobs(), ExecutorConfig(kind="serial"), lambda *_: None)
     store, base, seen = prepared.train, np.zeros(0), set[str]()
@@ -117,9 +120,10 @@ def main() -> None:
     """Answer the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
+    parser.add_argument("--control", type=int, default=200, help="epochs of the network alone, trained longer (200)")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, files.at_home_everywhere(Path(home)):
-        measure(folder)
+        measure(given.folder.resolve(), given.control)
 
 
 if __name__ == "__main__":

@@ -66,13 +66,6 @@ def column(path: Path, name: str = "target") -> list[str]:
         return [row[name] for row in csv.DictReader(stream)]
 
 
-def most_probable(path: Path) -> list[str]:
-    """Return the label with the largest probability in each row of a submission; its first column is the id."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        _, *labels = next(rows := csv.reader(stream))
-        return [max(zip(map(float, row[1:]), labels, strict=True))[1] for row in rows]
-
-
 def words(name: str, data: Path) -> list[str]:
     """Return the overrides of CONFIG for a set whose files lie in a folder."""
     with (data / "train.csv").open(encoding="utf-8") as stream:
@@ -86,8 +79,7 @@ def ours(name: str, data: Path, home: Path) -> Result:
     options = ["track.wandb=disabled", "executor.kind=serial", "--quiet"]
     command = [sys.executable, "-m", "foldline", "train", str(CONFIG), *words(name, data), *options]
     seconds = timed(command, FOLDLINE_HOME=str(home))
-    submission = home / "runs" / "uea" / "latest" / "submission.csv"
-    return Result(column(submission) if name in NUMBERS else most_probable(submission), seconds)
+    return Result(column(home / "runs" / "uea" / "latest" / "submission.csv"), seconds)
 
 
 def rival(python: Path, name: str, model: str, out: Path) -> Result:

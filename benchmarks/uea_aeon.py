@@ -46,7 +46,7 @@ def load(name: str, part: str) -> tuple[list[np.ndarray], list[Any]]:
 
 
 def export(name: str, folder: Path) -> None:
-    """Write train.csv, train_labels.csv, test.csv, sample_submission.csv, and truth.csv."""
+    """Write train.csv, train_labels.csv, test.csv, truth.csv, sample_submission.csv, and one of probabilities."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "test"):
         series, answers = load(name, part)
@@ -60,11 +60,14 @@ def export(name: str, folder: Path) -> None:
         write(folder / f"{part}.csv", ("series_id", "step", *channels), rows)
         pairs = list(zip(keys, answers, strict=True))
         write(folder / ("train_labels.csv" if part == "train" else "truth.csv"), ("series_id", "target"), pairs)
-        if part == "train":  # a sample asks for a number, or for a probability of each label
-            asked = ["target"] if name in NUMERIC else sorted(set(answers))
+        if part == "train":
+            labels = [] if name in NUMERIC else sorted(set(answers))
         else:
-            rows = [(key, *[1 / len(asked)] * len(asked)) for key in keys]
-            write(folder / "sample_submission.csv", ("series_id", *asked), rows)
+            some = labels[0] if labels else 1.0
+            write(folder / "sample_submission.csv", ("series_id", "target"), [(key, some) for key in keys])
+            if labels:
+                rows = [(key, *[1 / len(labels)] * len(labels)) for key in keys]
+                write(folder / "sample_probabilities.csv", ("series_id", *labels), rows)
 
 
 def write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

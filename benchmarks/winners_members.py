@@ -3,7 +3,8 @@
     python benchmarks/winners_members.py NAME OUT
 
 Writes to OUT, as JSON: the keys of the test series, the labels, and of each member and of "default", the submission:
-predictions of the test series, CPU seconds of the cells, numbers in the file of one of them.
+predictions of the test series (of labels a probability each; 1 of that submitted), CPU seconds of the cells, numbers in
+the file of one of them.
 """
 
 import json
@@ -50,10 +51,11 @@ def read(name: str) -> dict[str, Any]:
     keys = identity.texts(competition.test.keys).to_list()
     submission = pl.read_csv(stored.folder / "submission.csv")
     classes = list(map(str, stored.classes))
-    values = submission.select(classes or submission.columns[1:]).rows()
+    given = submission[:, 1].to_list()
+    values = [[float(label == each) for label in classes] for each in given] if classes else [[each] for each in given]
     rows = dict(zip(submission[:, 0].cast(pl.String).to_list(), values, strict=True))
     both = sum(each["cpu_s"] for each in found.values()), sum(each["parameters"] for each in found.values())
-    whole = {"test": [list(rows[key]) for key in keys], "cpu_s": both[0], "parameters": both[1]}
+    whole = {"test": [rows[key] for key in keys], "cpu_s": both[0], "parameters": both[1]}
     return {"keys": keys, "classes": classes, "of": {"default": whole, **found}}
 
 

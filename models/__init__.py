@@ -2,7 +2,7 @@
 
 A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets), and with the
 names of the features where its class says `takes_names`, and has a body's `forward` and a `head`; one on "rows" is one
-of `ops.boosting.BoostedTrees`, one on whole "series" has the methods of `rocket.Rocket`, an "estimator" of open rows
+of `ops.boosting.BoostedTrees`, one on whole "series" is an `ops.series_model.SeriesModel`, an "estimator" of open rows
 those of `smoother.Smoother`. `shares`, where the Config of a model or a block has it, names further files of this
 folder that it is made of. Nothing here imports the engine.
 """

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from foldline.models.contract import Part
 from foldline.models.ops import rocket_features
+from foldline.models.ops.series_model import AT_ONCE, FILE, KernelsConfig, Read
 from foldline.models.systems import rocket
-from foldline.models.systems.rocket import AT_ONCE, MOST_BORDER, Read, Rocket
+from foldline.models.systems.rocket import Rocket
 
 TAPS = 9  # weights of a kernel
 MOST_CHANNELS = 8  # that a group sums over, as in the paper
@@ -34,30 +34,21 @@ MOST_PADDED = 4  # times the median length: one long series must not make all of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(KernelsConfig):
     """[[model]] with name = "hydra"; at the level "series" only."""
 
     groups: int = 64  # at each dilation; every second of them sees the differences
     kernels: int = 8  # of a group, which compete
-    channels: tuple[str, ...] = ()  # features that it reads; left out: the inputs as they are, of the family raw
-    scale: Literal["fold", "series"] = "fold"  # channels by the training series' mean and deviation, or by each one's
-    border: int = 8  # steps of 0 before and behind each scaled series: there kernels see its level, and where it ends
     pad: bool = True  # shorter series end in steps of a low level, up to the longest one in training
-    head: Literal["auto", "ridge", "logistic"] = "auto"
 
-    kind: ClassVar[str] = "series"
-    parts: ClassVar[dict[str, dict[str, Part]]] = {}
     shares: ClassVar[tuple[str, ...]] = ("systems/rocket", "ops/hydra_kernels", *rocket.Config.shares)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.groups < 2 or self.groups % 2:
             raise ValueError(f"groups must be an even number from 2 on, half for the differences, but is {self.groups}")
         if self.kernels < 2:
             raise ValueError(f"kernels must be at least 2, that compete, but is {self.kernels}")
-        if not 0 <= self.border <= MOST_BORDER:
-            raise ValueError(f"border must be from 0 to {MOST_BORDER:,} steps, but is {self.border}")
-        if len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels must be different features, but is {list(self.channels)}")
 
     @property
     def features(self) -> int:
@@ -125,6 +116,6 @@ class Hydra(Rocket):
         """Read what `save` wrote."""
         import safetensors
 
-        with safetensors.safe_open(folder / rocket.FILE, framework="np") as stored:
+        with safetensors.safe_open(folder / FILE, framework="np") as stored:
             self.arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             self.kind = stored.metadata()["kind"]

@@ -17,35 +17,31 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from foldline.models.contract import Kind, Part
+from foldline.models.contract import Kind
 from foldline.models.ops import forest, interval_quantiles
-from foldline.models.systems.rocket import AT_ONCE, FILE, Read
+from foldline.models.ops.series_model import AT_ONCE, FILE, Read, SeriesConfig
 
 LONGEST = 10_000  # steps, of the reference length
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(SeriesConfig):
     """[[model]] with name = "quant"; at the level "series" only."""
 
     depth: int = 6  # levels of intervals: the whole series, its halves, its quarters, ...
     trees: int = 200
     share: float = 0.1  # of the features that a split draws
-    channels: tuple[str, ...] = ()  # features that it reads; left out: the inputs as they are, of the family raw
 
-    kind: ClassVar[str] = "series"
-    parts: ClassVar[dict[str, dict[str, Part]]] = {}
-    shares: ClassVar[tuple[str, ...]] = ("ops/forest", "ops/interval_quantiles")
+    shares: ClassVar[tuple[str, ...]] = ("ops/forest", "ops/interval_quantiles", "ops/series_model")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.depth <= 10:
             raise ValueError(f"depth must be from 1 to 10, into 512 intervals, but is {self.depth}")
         if self.trees < 1:
             raise ValueError(f"trees must be at least 1, but is {self.trees}")
         if not 0 < self.share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, but is {self.share}")
-        if len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels must be different features, but is {list(self.channels)}")
 
 
 class Quant:
@@ -68,7 +64,7 @@ class Quant:
         weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fit on n series; arguments are those of `Rocket.fit`, of which groups are not used.
+        """Fit on n series (ops/series_model.py); groups are not used.
 
         Returns:
             (n, K) predictions of the series themselves.
@@ -80,8 +76,8 @@ class Quant:
         self.arrays |= forest.fit(x, y, kind, weight=weight, **options)  # type: ignore[arg-type]
         return self._answer(x)
 
-    def memory(self, lengths: np.ndarray, channels: int) -> int:
-        """Estimate the bytes that a fit on series of these lengths (n,) needs."""
+    def memory(self, lengths: np.ndarray, channels: int, kind: Kind, grouped: bool = False) -> int:
+        """Estimate the bytes that a fit on series of these lengths (n,) needs; kind and groups change nothing."""
         return 4 * len(lengths) * interval_quantiles.count(channels, _reference(lengths), self.config.depth)
 
     def predict(self, read: Read, count: int, threads: int) -> np.ndarray:

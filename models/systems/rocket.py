@@ -26,46 +26,34 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from foldline.models.contract import Kind, Level, Part
+from foldline.models.contract import Kind
 from foldline.models.ops import calibration, logistic, ridge, rocket_features
 from foldline.models.ops.rocket_features import ARRAYS, Kernels
+from foldline.models.ops.series_model import AT_ONCE, FILE, KernelsConfig, Read
 
 MANY = 4000  # series
-AT_ONCE = 64  # series whose features are computed at once
-MOST_BORDER = 10_000
 LEAST_SPREAD = 1e-7  # of a feature; below, it is the same for all series, and left out
-FILE = "weights.safetensors"
 OWN = ("center", "scale", "mean", "spread", "weights", "intercept", "slopes")  # arrays of a fitted model
-# Numbers of series -> the series, each (C, T) float32; a channel that a series lacks is NaN, and 0 once scaled.
-Read = Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(KernelsConfig):
     """[[model]] with name = "rocket"; at the level "series" only."""
 
     form: Literal["multi", "mini"] = "multi"  # mini: the share of positive values alone, without differences
     kernels: int = 6216  # biases for the series (84 kernels, each with several), and as many for its differences
-    channels: tuple[str, ...] = ()  # features that it reads; left out: the inputs as they are, of the family raw
-    scale: Literal["fold", "series"] = "fold"  # channels by the training series' mean and deviation, or by each one's
-    border: int = 8  # steps of 0 before and behind each scaled series: there kernels see its level, and where it ends
-    head: Literal["auto", "ridge", "logistic"] = "auto"
 
-    kind: ClassVar[str] = "series"
-    parts: ClassVar[dict[str, dict[str, Part]]] = {}
     shares: ClassVar[tuple[str, ...]] = tuple(
-        f"ops/{name}" for name in ("calibration", "logistic", "ridge", "rocket_features", "rocket_kernels")
+        f"ops/{name}"
+        for name in ("calibration", "logistic", "ridge", "rocket_features", "rocket_kernels", "series_model")
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kernels < rocket_features.KERNELS:
             raise ValueError(
                 f"kernels must be at least {rocket_features.KERNELS}, one bias for each, but is {self.kernels}"
             )
-        if not 0 <= self.border <= MOST_BORDER:
-            raise ValueError(f"border must be from 0 to {MOST_BORDER:,} steps, but is {self.border}")
-        if len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels must be different features, but is {list(self.channels)}")
 
     @property
     def features(self) -> int:
@@ -76,14 +64,6 @@ class Config:
     def biases(self) -> int:
         """Number of biases on the series itself: a multiple of 84."""
         return self.kernels // rocket_features.KERNELS * rocket_features.KERNELS
-
-
-def check_kind(config: Config, kind: Kind, level: Level) -> None:
-    """Raise ValueError where a level or a kind of target is not served."""
-    if level != "series":
-        raise ValueError('rocket has one answer a series: it needs data.level = "series"')
-    if config.head == "logistic" and kind not in logistic.SERVES:
-        raise ValueError(f"head = 'logistic' is for labels, but the target is {kind}: take 'ridge'")
 
 
 class Rocket:
@@ -107,16 +87,7 @@ class Rocket:
         weight: np.ndarray | None = None,
         groups: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fit on n series.
-
-        Args:
-            read: returns series by their numbers 0 .. n - 1.
-            lengths: (n,) steps of each.
-            y: (n, K) float64 truth (models/contract.py).
-            threads: that compute features; they change no bit.
-            on_series: called with (series done, series in all).
-            weight: (n,) how much a series counts, above 0 and 1 in the mean; None: all alike.
-            groups: (n,) number of each series' group (a subject); None: each is its own.
+        """Fit on n series (ops/series_model.py).
 
         Returns:
             (n, K) predictions of series that were left out one by one, or with their group; with a logistic head of
@@ -144,9 +115,9 @@ class Rocket:
             return "logistic" if series >= MANY and kind in logistic.SERVES else "ridge"
         return self.config.head
 
-    def memory(self, series: int, kind: Kind, grouped: bool = False) -> int:
-        """Estimate the bytes that a fit on so many series needs. grouped: whether they come in groups."""
-        features = self.config.features
+    def memory(self, lengths: np.ndarray, channels: int, kind: Kind, grouped: bool = False) -> int:
+        """Estimate the bytes that a fit on series of these lengths (n,) needs. grouped: whether they come in groups."""
+        series, features = len(lengths), self.config.features
         if self.head_of(series, kind) == "logistic":
             return 3 * 4 * series * features  # scikit-learn copies the rows that are not held out
         least = min(series, features)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from tiny_classes import KINDS, Songs
+from tiny_classes import Songs
 
 from foldline.experiment import config, default_models, stored_experiment
 
@@ -24,31 +24,47 @@ def install(home: Path, source: Path, songs: Songs) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("on_series", "forecast", "series", "name"),
+    ("on_series", "forecast", "series", "probabilities", "name"),
     [
-        (True, False, default_models.FEW, "one answer a series, few series"),
-        (True, False, default_models.FEW + 1, "one answer a series, many series"),
-        (False, True, 10, "a forecast"),
-        (False, False, 10**6, "an answer at every step"),
+        (True, False, default_models.FEW, True, "one answer a series, few series, scored by probabilities"),
+        (True, False, default_models.FEW, False, "one answer a series, few series, scored by labels or numbers"),
+        (True, False, default_models.FEW + 1, True, "one answer a series, many series"),
+        (False, True, 10, False, "a forecast"),
+        (False, False, 10**6, True, "an answer at every step"),
     ],
 )
-def test_the_first_row_that_serves_the_data_is_taken(on_series: bool, forecast: bool, series: int, name: str) -> None:
-    assert default_models.choose(on_series, forecast, series).name == name
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("few", [default_models.FEW, 1])
-def test_a_default_fits_every_kind_of_target(
-    kind: str, few: int, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_first_row_that_serves_the_data_is_taken(
+    on_series: bool, forecast: bool, series: int, probabilities: bool, name: str
 ) -> None:
-    rows = default_models.DEFAULTS
-    monkeypatch.setattr(default_models, "DEFAULTS", rows if few > 1 else rows[1:])
-    install(home, tmp_path / "songs", Songs(kind))
+    assert default_models.choose(on_series, forecast, series, probabilities).name == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "probabilities"),
+    [
+        ("regression", "mae", False),
+        ("binary", "auc", True),
+        ("binary", "accuracy", False),
+        ("multiclass", "log_loss", True),
+        ("multiclass", "f1", False),
+        ("multilabel", "log_loss", True),
+        ("ordinal", "qwk", False),
+        ("distribution", "kl", True),
+    ],
+)
+@pytest.mark.parametrize("few", [True, False])
+def test_a_default_fits_every_kind_of_target(
+    kind: str, metric: str, probabilities: bool, few: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not few:
+        monkeypatch.setattr(default_models, "DEFAULTS", default_models.DEFAULTS[2:])
+    install(home, tmp_path / "songs", Songs(kind, metric=metric))
     found = config.load(Path("songs"))
-    wanted = [table.get("label", table["name"]) for table in default_models.DEFAULTS[0].models]
-    assert [model.label for model in found.models] == wanted and default_models.DEFAULTS[0].why in found.default
+    row = default_models.DEFAULTS[int(few and not probabilities)]
+    wanted = [table.get("label", table["name"]) for table in row.models]
+    assert [model.label for model in found.models] == wanted and row.why in found.default
     assert list(found.features.families)[: len(FAMILIES)] == FAMILIES
-    assert found.blend.method == ("logit" if few > 1 and kind in default_models.PROBABILITIES else None)
+    assert found.blend.method == ("logit" if few and kind in default_models.PROBABILITIES else None)
     written = config.from_tables("songs", found.tables(), "record")  # as a record reads it
     assert written.models == found.models and written.features == found.features and written.default == ""
 
@@ -75,7 +91,7 @@ def test_a_default_trains_says_what_it_is_and_records_it(
 ) -> None:
     install(home, tmp_path / "songs", Songs("multiclass"))
     tiny.run("train", "songs", "--dry-run")
-    assert "models: no [[model]] is given: rocket, minirocket, hydra, quant, lightgbm" in capsys.readouterr().out
+    assert "models: no [[model]] is given: minirocket, hydra, quant, the default" in capsys.readouterr().out
     tiny.run("train", "songs")
     stored = stored_experiment.read("songs")
-    assert {cell.model.name for cell in stored.plan} == {"rocket", "hydra", "quant", "lightgbm"}
+    assert {cell.model.name for cell in stored.plan} == {"rocket", "hydra", "quant"}

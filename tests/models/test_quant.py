@@ -109,4 +109,4 @@ def test_impossible_tables_are_refused_and_it_depends_on_its_own_files() -> None
         with pytest.raises(ValueError, match=message):
             Config(**table)
     names = {path.name for path in models.source_of("quant", {})}
-    assert names == {"quant.py", "forest.py", "interval_quantiles.py"}
+    assert names == {"quant.py", "forest.py", "interval_quantiles.py", "series_model.py"}

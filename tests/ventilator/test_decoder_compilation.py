@@ -34,8 +34,24 @@ def test_the_other_half_is_compiled_by_another_process(tmp_path: Path, monkeypat
     monkeypatch.setattr(compilation, "_other_half", lambda: others.append(begin()) or others[-1])
     compilation.compile_all(cores=2)
     assert [other.returncode for other in others] == [0] and (tmp_path / "complete").exists()
+    compilation._compile_all.cache_clear()
     compilation.compile_all(cores=2)
     assert len(others) == 1
+
+
+def test_without_a_second_process_and_with_no_place_for_the_mark_this_one_compiles_all_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise OSError("no process more")
+
+    begin, compiled = compilation.compile_half, list[int]()
+    monkeypatch.setattr(compilation.subprocess, "Popen", refused)
+    monkeypatch.setattr(compilation, "COMPLETE", tmp_path / "nowhere" / "complete")
+    monkeypatch.setattr(compilation, "compile_half", lambda number: compiled.append(number) or begin(number))
+    for _ in range(2):
+        compilation.compile_all(cores=2)
+    assert compiled == [0, 1]
 
 
 def test_an_interrupt_ends_the_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,10 +148,12 @@ def _families(found: Findings, tables: Tables) -> str:
 def _models(found: Findings, tables: Tables) -> str:
     """Return the [[model]] tables of the default for such data, written out so that they can be changed."""
     forecast = found.forecast is not None
-    row = default_models.choose(found.level != "step", forecast, _series(found, tables))
-    head = f"# The default for {row.name}, as without any [[model]]: {row.why}.\n"
+    classes = found.kind in default_models.PROBABILITIES
+    labels = found.kind == "multiclass" and found.asks_labels  # a binary target's column may hold either
+    row = default_models.choose(found.level != "step", forecast, _series(found, tables), classes and not labels)
+    head = f"# The default for {row.name}: {row.why}.\n"
     tables_of = ["[[model]]\n" + "\n".join(f"{k} = {toml(value)}" for k, value in each.items()) for each in row.models]
-    blend = f'\n[blend]\nmethod = "{row.blend}"\n' if row.blend and found.kind in default_models.PROBABILITIES else ""
+    blend = f'\n[blend]\nmethod = "{row.blend}"\n' if row.blend and classes else ""
     return head + "\n\n".join(tables_of) + "\n" + blend
 
 

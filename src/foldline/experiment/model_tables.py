@@ -20,7 +20,6 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_windows import WAY_OUT
 from foldline.models.heads import ANY_SCALE, HEADS, joint
 from foldline.models.ops import boosting_config
-from foldline.models.systems import rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = (
@@ -148,8 +147,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             if data.level_inside != "series":
                 raise ValueError(f'{table["name"]} has one answer a series: it needs data.level = "series"')
             built = replace(built, channels=built.channels or data.numeric_inputs)
-            if hasattr(built, "head"):
-                rocket.check_kind(built, data.kind, data.level_inside)
+            built.check_kind(data.kind)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
     plain: dict[str, Any] = strict_tables.plain(built)

@@ -15,8 +15,7 @@ from foldline.fit.process_state import use_threads
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
-from foldline.models.systems.quant import Quant
-from foldline.models.systems.rocket import Read, Rocket
+from foldline.models.ops.series_model import Read, SeriesModel
 
 VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
@@ -31,7 +30,7 @@ class SeriesCell:
         self, name: str, params: dict[str, Any], train: TrainConfig, transform: TargetTransform = PLAIN
     ) -> None:
         self.name, self.train, self.transform = name, train, transform
-        self.model: Rocket | Quant = models.MODELS[name].make(models.MODELS[name].config(**params))
+        self.model: SeriesModel = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on those of the given series whose answers are scored, and count (data.weight)."""
@@ -125,19 +124,15 @@ def check(label: str, name: str, params: dict[str, Any], data: Store) -> None:
     Raises:
         UserError
     """
-    model: Rocket | Quant = models.MODELS[name].make(models.MODELS[name].config(**params))
+    model: SeriesModel = models.MODELS[name].make(models.MODELS[name].config(**params))
     try:
         channels = len(columns_of(model.config.channels, data))
     except UserError as error:
         raise UserError(f"model {label!r}: {error}") from error
-    if isinstance(model, Quant):
-        what, size = "quantiles", model.memory(data.lengths, channels)
-    else:
-        what = f"{model.config.features:,} features"
-        size = model.memory(len(data.lengths), data.task.kind, data.held_together is not None)
+    size = model.memory(data.lengths, channels, data.task.kind, data.held_together is not None)
     there = network_size.memory("cpu")
     if size > there:
         raise UserError(
-            f"model {label!r}: {what} of {len(data.lengths):,} series need {size / 2**30:,.1f} GiB, but this machine "
-            f"has {there / 2**30:,.1f} GiB. Take fewer {'channels' if isinstance(model, Quant) else 'kernels'}."
+            f"model {label!r}: its features of {len(data.lengths):,} series need {size / 2**30:,.1f} GiB, but this "
+            f"machine has {there / 2**30:,.1f} GiB. Take fewer {model.config.takes_less}."
         )

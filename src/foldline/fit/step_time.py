@@ -30,8 +30,8 @@ def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, store
         UserError: the device's memory is full.
     """
     every = shapes(config, store, np.arange(len(store.lengths)))
-    with _probing(name, params, config, store, every) as probe:
-        measured = _training(probe, time.perf_counter)
+    with _as_configured(config):
+        measured = _training(NetworkProbe(name, params, config, store, every), time.perf_counter)
     count = sum(shape.count for shape in every)
     batch = min(config.batch, count)
     return epoch_s(measured, every, int(batch)) / math.ceil(count / batch)
@@ -63,24 +63,18 @@ def of_network(
     Raises:
         UserError: the device's memory is full.
     """
-    with _probing(name, params, config, store, every, masked) as probe:
+    with _as_configured(config):
+        probe = NetworkProbe(name, params, config, store, every, masked)
         return NetworkTime(_training(probe, clock), _predicting(probe, clock))
 
 
 @contextmanager
-def _probing(
-    name: str,
-    params: dict[str, Any],
-    config: TrainConfig,
-    store: Store,
-    every: list[Shape],
-    masked: PretrainConfig | None = None,
-) -> Iterator[NetworkProbe]:
+def _as_configured(config: TrainConfig) -> Iterator[None]:
+    """Set the process as for training; a measurement must not change what is drawn after it: dropout draws, too."""
     device = torch.device(config.device_used)
-    # A measurement must not change what is drawn after it: augmentation and dropout draw, too.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         use_settings(config, device)
-        yield NetworkProbe(name, params, config, store, every, masked)
+        yield
 
 
 def _training(probe: NetworkProbe, clock: Clock) -> PassTime:

@@ -5,11 +5,13 @@ entry points; what it has compiled this process loads from the cache on disk. Ca
 """
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -79,10 +81,16 @@ def compile_half(number: int) -> None:
 
 def compile_all(cores: int) -> None:
     """Compile whatever is not compiled yet; costs nothing where all is. cores: with one, this process does it alone."""
-    if COMPLETE.exists() or config.DISABLE_JIT:
+    if not config.DISABLE_JIT:
+        _compile_all(COMPLETE, cores)
+
+
+@functools.cache  # once in this process, even where the disk is full or read-only
+def _compile_all(mark: Path, cores: int) -> None:
+    if mark.exists():
         return
-    if cores > 1 and sys.executable:
-        with _other_half() as other:
+    if cores > 1 and (started := _other_half()):
+        with started as other:
             try:
                 compile_half(0)
                 other.wait()
@@ -91,19 +99,23 @@ def compile_all(cores: int) -> None:
                 other.wait()
     compile_half(0)
     compile_half(1)
-    with contextlib.suppress(OSError):  # a full disk: the next call looks again
-        COMPLETE.touch()
+    with contextlib.suppress(OSError):
+        mark.touch()
 
 
-def _other_half() -> subprocess.Popen[bytes]:
-    """Start a process that compiles the other half; what it fails at is done, or said, by this one."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", OTHER_HALF],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        stdin=subprocess.PIPE,  # closed when this process ends, however that is: the other one ends, too
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _other_half() -> subprocess.Popen[bytes] | None:
+    """Start a process that compiles the other half; what it fails at is done, or said, by this one. None: it can't."""
+    if not sys.executable:
+        return None
+    with contextlib.suppress(OSError):
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", OTHER_HALF],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stdin=subprocess.PIPE,  # closed when this process ends, however that is: the other one ends, too
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    return None
 
 
 def end_with_parent() -> None:
