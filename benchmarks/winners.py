@@ -1,12 +1,13 @@
 """Models x sets in one table: the default of each kind of data, and each of its members alone. Run:
 
-    ./run.sh bench winners [--only SET] [--page] [--fresh]
+    ./run.sh bench winners [--only SET] [--data DIR] [--page] [--fresh]
 
-Sets: the eight of classes and two of numbers inside aeon's wheel (uea.py writes their files). Each is trained once by a
-config without a [[model]]; members are what it blends. The truth of the test parts is read once all is trained.
-Differences are member less default, with a 95 % interval over series, paired; seconds are those of the cells on a core,
-parameters the numbers in a cell's file. Cells are kept below the cache folder: an interrupted run goes on where it was,
---fresh begins anew. --page writes docs/models-table.md.
+Sets: the eight of classes and two of numbers inside aeon's wheel (uea.py writes their files); then competitions of
+other kinds, out of fold (winners_others.py): those of configs/gallery, M1 yearly, and with --data the ventilator's
+sample. Each is trained once by a config without a [[model]]; members are what it blends. The truth of the test parts is
+read once all is trained. Differences are member less default, with a 95 % interval over series, paired; seconds are
+those of the cells on a core, parameters the numbers in a cell's file. Cells are kept below the cache folder: an
+interrupted run goes on where it was, --fresh begins anew. --page writes docs/models-table.md.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,28 +25,14 @@ from foldline.core.console import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks import environments, uea  # noqa: E402
+from benchmarks import environments, uea, winners_others  # noqa: E402
 from benchmarks.pages import replaced  # noqa: E402
+from benchmarks.winners_members import Score  # noqa: E402
 
 CACHE = environments.CACHE / "winners"
 PAGE = ROOT / "docs" / "models-table.md"
 READER = ROOT / "benchmarks" / "winners_members.py"
 QUIET = ("track.wandb=disabled", "executor.kind=serial", "train.threads=1", "--quiet")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """A model on a set."""
-
-    set: str
-    model: str  # a member's label; "default": the blend of all
-    metric: str
-    score: float
-    difference: float  # less the default's, in the metric's unit
-    low: float  # of its 95 % interval
-    high: float
-    cpu_s: float  # of all its cells
-    parameters: int  # numbers in the file of one of its cells; 0: none are counted (text)
 
 
 def trained(name: str, python: Path) -> tuple[Path, Path]:
@@ -92,6 +79,23 @@ def scores_of(name: str, home: Path, truth: Path) -> list[Score]:
     return scores
 
 
+def others(names: list[str], python: Path, sample: Path | None) -> list[Score]:
+    """Score defaults and members on competitions of other kinds, each in a process of its own."""
+    scores = list[Score]()
+    with Terminal().bar("winners", "competitions") as update:
+        for number, name in enumerate(names, start=1):
+            folder = CACHE / "others" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            words = [name, str(python), str(folder), str(sample or ""), str(folder / "scores.json")]
+            command = [sys.executable, "-m", "benchmarks.winners_others", *words]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+            scores += [Score(**each) for each in json.loads((folder / "scores.json").read_text(encoding="utf-8"))]
+            update(number, len(names))
+    return scores
+
+
 def _losses(name: str, predicted: list[list[float]], classes: list[str], answers: list[str]) -> np.ndarray:
     """Return each series' squared error, or 1 where its most probable label is right."""
     values = np.array(predicted)
@@ -131,26 +135,33 @@ def table(scores: list[Score]) -> str:
 def main() -> int:
     """Train, score, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=(*uea.LABELS, *uea.NUMBERS))
+    sets = (*uea.LABELS, *uea.NUMBERS)
+    parser.add_argument("--only", choices=(*sets, *winners_others.names(Path())), help="one set or competition")
+    parser.add_argument("--data", type=Path, help="folder of the ventilator's real sample")
     parser.add_argument("--page", action="store_true", help="write docs/models-table.md")
     parser.add_argument("--fresh", action="store_true", help="forget cells and scores of earlier runs")
     given = parser.parse_args()
     if given.fresh:
         shutil.rmtree(CACHE, ignore_errors=True)
     python = environments.environment(environments.CACHE / "winners-aeon", [f"aeon=={uea.VERSION}"])
-    names, made = (given.only,) if given.only else (*uea.LABELS, *uea.NUMBERS), dict[str, tuple[Path, Path]]()
+    sample = given.data.resolve() if given.data else None
+    names = [name for name in sets if given.only in (None, name)]
+    made = dict[str, tuple[Path, Path]]()
     with Terminal().bar("winners", "sets") as update:
         for name in names:
             made[name] = trained(name, python)
             update(len(made), len(names))
-    scores = [
-        score for name in names for score in scores_of(name, *made[name])
-    ]  # no truth is read before all is trained
-    text = table(scores)
-    print(text)
-    (CACHE / "scores.json").write_text(json.dumps([asdict(each) for each in scores], indent=1), encoding="utf-8")
+    elsewhere = others([name for name in winners_others.names(sample) if given.only in (None, name)], python, sample)
+    scores = [each for name in names for each in scores_of(name, *made[name])]  # all is trained: now truth is read
+    parts = {"table": table(scores), "others": table(elsewhere)}
+    print("\n\n".join(parts.values()))
+    stored = [asdict(each) for each in (*scores, *elsewhere)]
+    (CACHE / "scores.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
     if given.page and not given.only:
-        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), "table", text), encoding="utf-8")
+        page = PAGE.read_text(encoding="utf-8")
+        for part, text in parts.items():
+            page = replaced(page, part, text)
+        PAGE.write_text(page, encoding="utf-8")
     return 0
 
 

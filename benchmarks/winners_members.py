@@ -9,6 +9,7 @@ the file of one of them.
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,21 @@ import polars as pl
 from foldline.data import identity, loading
 from foldline.ensemble.members import Member
 from foldline.experiment import stored_experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A model on a set, or competition."""
+
+    set: str
+    model: str  # a member's label; "default": the blend of all
+    metric: str
+    score: float
+    difference: float  # less the default's, in the metric's unit
+    low: float  # of its 95 % interval
+    high: float
+    cpu_s: float  # of all its cells
+    parameters: int  # numbers in the file of one of its cells; 0: none are counted (text)
 
 
 def parameters(member: Member) -> int:
