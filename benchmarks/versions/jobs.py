@@ -180,7 +180,7 @@ class DecodeFirst(Job):
         self.file()
 
     def before(self, side: Side) -> None:
-        for pattern in ("*.nbi", "*.nbc"):  # numba's, beside the sources
+        for pattern in ("*.nbi", "*.nbc", "kernels-*/complete"):  # numba's; its mark
             for path in (side.checkout / "src").rglob(pattern):
                 path.unlink()
         self.forget(side)
