@@ -107,9 +107,13 @@ def test_a_folder_of_files_with_tables_to_join_is_taken_once_the_metric_is_named
     train = loading.load(made.data).train
     assert train.lengths.size == frames["train"]["song"].n_unique() and made.data.level == "series"
     given = made.tables()
-    del given["model"], given["blend"]
+    del given["model"], given["blend"], given["post"]
     default = config.from_tables("songs", given, "songs")
-    assert made.train.batch < 64 and (made.models, made.blend) == (default.models, default.blend)
+    assert made.train.batch < 64 and (made.models, made.blend, made.post) == (
+        default.models,
+        default.blend,
+        default.post,
+    )
 
 
 def test_a_forecast_is_written_as_one(home: Path, tmp_path: Path, capsys: Capture) -> None:

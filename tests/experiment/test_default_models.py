@@ -64,15 +64,19 @@ def test_a_default_fits_every_kind_of_target(
     wanted = [table.get("label", table["name"]) for table in row.models]
     assert [model.label for model in found.models] == wanted and row.why in found.default
     assert list(found.features.families)[: len(FAMILIES)] == FAMILIES
-    assert found.blend.method == ("logit" if few and kind in default_models.PROBABILITIES else None)
+    fitted = not few or kind not in default_models.PROBABILITIES
+    assert found.blend.method == (None if fitted else "logit") and found.post.class_factors == fitted
     written = config.from_tables("songs", found.tables(), "record")  # as a record reads it
     assert written.models == found.models and written.features == found.features and written.default == ""
 
 
 def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_one(home: Path, tmp_path: Path) -> None:
     path = install(home, tmp_path / "songs", Songs())
-    found = config.load(Path("songs"), ['features.families=["raw", "summary"]', "blend.method=mean"])
+    found = config.load(
+        Path("songs"), ['features.families=["raw", "summary"]', "blend.method=mean", "post.class_factors=true"]
+    )
     assert list(found.features.families) == ["raw", "summary"] and found.blend.method == "mean"
+    assert found.post.class_factors
     path.write_text(path.read_text() + '\n[[model]]\nname = "rocket"\nkernels = 84\n')
     alone = config.load(Path("songs"))
     assert [model.name for model in alone.models] == ["rocket"] and not alone.default

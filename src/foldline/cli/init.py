@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from foldline.cli.config_reference import toml
 from foldline.cli.main import Arguments
@@ -152,9 +154,15 @@ def _models(found: Findings, tables: Tables) -> str:
     labels = found.kind == "multiclass" and found.asks_labels  # a binary target's column may hold either
     row = default_models.choose(found.level != "step", forecast, _series(found, tables), classes and not labels)
     head = f"# The default for {row.name}: {row.why}.\n"
-    tables_of = ["[[model]]\n" + "\n".join(f"{k} = {toml(value)}" for k, value in each.items()) for each in row.models]
-    blend = f'\n[blend]\nmethod = "{row.blend}"\n' if row.blend and classes else ""
-    return head + "\n\n".join(tables_of) + "\n" + blend
+    tables_of = [f"[[model]]\n{_keys(each)}" for each in row.models]
+    if classes:
+        tables_of += [f"[{name}]\n{_keys(table)}" for name, table in row.with_classes.items()]
+    return head + "\n\n".join(tables_of) + "\n"
+
+
+def _keys(table: Mapping[str, Any]) -> str:
+    """Write a table's keys, a line each."""
+    return "\n".join(f"{key} = {toml(value)}" for key, value in table.items())
 
 
 def _series(found: Findings, tables: Tables) -> int:

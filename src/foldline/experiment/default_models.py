@@ -2,12 +2,13 @@
 
 Read from top to bottom: the first that serves the data is taken. Its tables are filled in before the config is checked,
 so that a record's config.toml holds them as if they had been written. What the config gives itself stays: its
-[features] families, its [blend] method. Where the figures come from: docs/models-table.md, `./run.sh bench winners`.
+[features] families, its [blend] and [post]. Where figures come from: docs/models-table.md, `./run.sh bench winners`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -42,6 +43,8 @@ NETWORK_AND_TREES: Tables = (
     {"name": "hybrid", "width": 48, "blocks": [{"kind": "conv"}, {"kind": "bilstm"}]},
     {"name": "lightgbm", "rounds": 300},
 )
+# Weights, and factors of classes, that are fitted to a hundred series cost more than they gain.
+UNFITTED = {"blend": {"method": "logit"}, "post": {"class_factors": False}}
 MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
 
 
@@ -56,7 +59,9 @@ class DefaultModels:
     most_series: int | None = None  # training series (or windows), at most; None: any number
     models: Tables
     families: tuple[str, ...] = ()  # of [features], where the config names none; (): those of [features]
-    blend: str = ""  # blend.method of probabilities, where the config names none; "": that of [blend]
+    with_classes: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # keys of tables that the config leaves out
     why: str
 
     @property
@@ -74,7 +79,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         most_series=FEW,
         models=SERIES_PROBABILITIES,
         families=SERIES_FAMILIES,
-        blend="logit",  # weights that are fitted to a hundred series cost more than they gain
+        with_classes=UNFITTED,
         why="the lowest log loss of all choices of five kinds on eight public sets, in seconds",
     ),
     DefaultModels(
@@ -83,7 +88,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         most_series=FEW,
         models=SERIES,
         families=SERIES_FAMILIES,
-        blend="logit",
+        with_classes=UNFITTED,
         why="the highest accuracy of all choices of five kinds on eight public sets, in seconds",
     ),
     DefaultModels(
@@ -140,7 +145,7 @@ def _series(data: DataConfig) -> int:
 
 
 def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], DefaultModels]:
-    """Return a config's tables with the default's [[model]] tables, families and blend, where the config has none.
+    """Return a config's tables with the default's [[model]], families, [blend] and [post], where it has none itself.
 
     Raises:
         UserError: the training table can't be read, or there is no such metric.
@@ -154,7 +159,8 @@ def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], De
     if found.families and isinstance(features, dict) and "families" not in features:
         static = ["static"] if data.static else []
         more["features"] = {"families": [*found.families, *static], **features}
-    blend = tables.get("blend", {})
-    if found.blend and of_classes and isinstance(blend, dict) and "method" not in blend:
-        more["blend"] = {**blend, "method": found.blend}
+    for name, filled_in in found.with_classes.items() if of_classes else ():
+        given = tables.get(name, {})
+        if isinstance(given, dict):
+            more[name] = {**filled_in, **given}
     return {**tables, **more}, found
