@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -35,9 +36,10 @@ def test_the_cost_of_a_command_is_that_of_all_its_processes(tmp_path: Path) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of all processes is known on Linux only")
 def test_memory_is_what_no_file_backs() -> None:
     before = process_costs.own_bytes(os.getpid())
-    held = bytearray(b"1") * 60_000_000
+    held = mmap.mmap(-1, 60_000_000, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # the heap may have room from before
+    held[::4096] = b"1" * len(range(0, len(held), 4096))
     assert 55e6 < process_costs.own_bytes(os.getpid()) - before < 80e6
-    del held
+    held.close()
     with pytest.raises(FileNotFoundError):
         process_costs.own_bytes(2**22 + 1)  # no process has such a number
 
