@@ -9,6 +9,7 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
+from foldline.core.errors import UserError
 from foldline.experiment import config, default_models, stored_experiment
 
 FAMILIES = list(default_models.SERIES_FAMILIES)
@@ -81,6 +82,12 @@ def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_o
     alone = config.load(Path("songs"))
     assert [model.name for model in alone.models] == ["rocket"] and not alone.default
     assert list(alone.features.families) == list(config.FeaturesConfig().families)
+
+
+def test_a_metric_that_is_none_is_refused_with_the_place(home: Path, tmp_path: Path) -> None:
+    install(home, tmp_path / "songs", Songs())
+    with pytest.raises(UserError, match=r"songs\.toml: .*unknown metric 'acc'"):
+        config.load(Path("songs"), ["data.metric=acc"])
 
 
 def test_a_step_level_default_reads_no_file(home: Path, tmp_path: Path) -> None:

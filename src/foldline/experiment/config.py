@@ -236,7 +236,10 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     default = ""
     if "model" not in tables:
         data = _with_folders(strict_tables.build(DataConfig, tables["data"], f"{where}: data"), where)
-        tables, row = default_models.filled(tables, data)
+        try:
+            tables, row = default_models.filled(tables, data)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
         default = row.sentence
     if isinstance(tables.get("features"), dict):
         tables = {**tables, "features": featurize.parse(tables["features"], f"{where}: features")}

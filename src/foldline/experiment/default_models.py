@@ -43,9 +43,9 @@ NETWORK_AND_TREES: Tables = (
     {"name": "hybrid", "width": 48, "blocks": [{"kind": "conv"}, {"kind": "bilstm"}]},
     {"name": "lightgbm", "rounds": 300},
 )
+MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
 # Weights, and factors of classes, that are fitted to a hundred series cost more than they gain.
 UNFITTED = {"blend": {"method": "logit"}, "post": {"class_factors": False}}
-MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +59,7 @@ class DefaultModels:
     most_series: int | None = None  # training series (or windows), at most; None: any number
     models: Tables
     families: tuple[str, ...] = ()  # of [features], where the config names none; (): those of [features]
-    with_classes: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict
-    )  # keys of tables that the config leaves out
+    with_classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # keys of tables, unless given
     why: str
 
     @property
