@@ -25,43 +25,51 @@ def install(home: Path, source: Path, songs: Songs) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("on_series", "forecast", "series", "probabilities", "name"),
+    ("on_series", "forecast", "series", "with_trees", "name"),
     [
-        (True, False, default_models.FEW, True, "one answer a series, few series, scored by probabilities"),
-        (True, False, default_models.FEW, False, "one answer a series, few series, scored by labels or numbers"),
+        (True, False, default_models.FEW, True, default_models.DEFAULTS[0].name),
+        (True, False, default_models.FEW, False, "one answer a series, few series"),
         (True, False, default_models.FEW + 1, True, "one answer a series, many series"),
         (False, True, 10, False, "a forecast"),
         (False, False, 10**6, True, "an answer at every step"),
     ],
 )
 def test_the_first_row_that_serves_the_data_is_taken(
-    on_series: bool, forecast: bool, series: int, probabilities: bool, name: str
+    on_series: bool, forecast: bool, series: int, with_trees: bool, name: str
 ) -> None:
-    assert default_models.choose(on_series, forecast, series, probabilities).name == name
+    assert default_models.choose(on_series, forecast, series, with_trees).name == name
 
 
 @pytest.mark.parametrize(
-    ("kind", "metric", "probabilities"),
+    ("kind", "metric", "statics", "with_trees"),
     [
-        ("regression", "mae", False),
-        ("binary", "auc", True),
-        ("binary", "accuracy", False),
-        ("multiclass", "log_loss", True),
-        ("multiclass", "f1", False),
-        ("multilabel", "log_loss", True),
-        ("ordinal", "qwk", False),
-        ("distribution", "kl", True),
+        ("regression", "mae", False, False),
+        ("binary", "auc", False, True),
+        ("binary", "accuracy", False, False),
+        ("multiclass", "log_loss", False, True),
+        ("multiclass", "f1", False, False),
+        ("multilabel", "log_loss", True, True),
+        ("ordinal", "qwk", False, False),
+        ("ordinal", "qwk", True, True),  # only trees read static columns
+        ("distribution", "kl", False, True),
     ],
 )
 @pytest.mark.parametrize("few", [True, False])
 def test_a_default_fits_every_kind_of_target(
-    kind: str, metric: str, probabilities: bool, few: bool, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    metric: str,
+    statics: bool,
+    with_trees: bool,
+    few: bool,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not few:
         monkeypatch.setattr(default_models, "DEFAULTS", default_models.DEFAULTS[2:])
-    install(home, tmp_path / "songs", Songs(kind, metric=metric))
+    install(home, tmp_path / "songs", Songs(kind, metric=metric, statics=statics))
     found = config.load(Path("songs"))
-    row = default_models.DEFAULTS[int(few and not probabilities)]
+    row = default_models.DEFAULTS[int(few and not with_trees)]
     wanted = [table.get("label", table["name"]) for table in row.models]
     assert [model.label for model in found.models] == wanted and row.why in found.default
     assert list(found.features.families)[: len(FAMILIES)] == FAMILIES
@@ -102,7 +110,7 @@ def test_a_default_trains_says_what_it_is_and_records_it(
 ) -> None:
     install(home, tmp_path / "songs", Songs("multiclass"))
     tiny.run("train", "songs", "--dry-run")
-    assert "models: no [[model]] is given: minirocket, hydra, quant, the default" in capsys.readouterr().out
+    assert "models: no [[model]] is given: rocket, minirocket, hydra, lightgbm, the default" in capsys.readouterr().out
     tiny.run("train", "songs")
     stored = stored_experiment.read("songs")
-    assert {cell.model.name for cell in stored.plan} == {"rocket", "hydra", "quant"}
+    assert {cell.model.name for cell in stored.plan} == {"rocket", "hydra", "lightgbm"}

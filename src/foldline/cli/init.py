@@ -152,7 +152,9 @@ def _models(found: Findings, tables: Tables) -> str:
     forecast = found.forecast is not None
     classes = found.kind in default_models.PROBABILITIES
     labels = found.kind == "multiclass" and found.asks_labels  # a binary target's column may hold either
-    row = default_models.choose(found.level != "step", forecast, _series(found, tables), classes and not labels)
+    row = default_models.choose(
+        found.level != "step", forecast, _series(found, tables), bool(found.static) or (classes and not labels)
+    )
     head = f"# The default for {row.name}: {row.why}.\n"
     tables_of = [f"[[model]]\n{_keys(each)}" for each in row.models]
     if classes:

@@ -38,7 +38,7 @@ _FEW_TREES = {
     "train": _ONCE,
 }
 SERIES: Tables = (_MINIROCKET, _HYDRA, _QUANT)
-SERIES_PROBABILITIES: Tables = (_ROCKET, _MINIROCKET, _HYDRA, _FEW_TREES)
+SERIES_WITH_TREES: Tables = (_ROCKET, _MINIROCKET, _HYDRA, _FEW_TREES)
 NETWORK_AND_TREES: Tables = (
     {"name": "hybrid", "width": 48, "blocks": [{"kind": "conv"}, {"kind": "bilstm"}]},
     {"name": "lightgbm", "rounds": 300},
@@ -54,7 +54,7 @@ class DefaultModels:
 
     name: str
     on_series: bool | None = None  # one answer a series (or window); None: at any level
-    probabilities: bool | None = None  # whether the metric reads them, or their order; None: whatever it reads
+    with_trees: bool | None = None  # whether trees pay (see `choose`); None: either way
     forecast: bool | None = None  # data.forecast; None: with or without
     most_series: int | None = None  # training series (or windows), at most; None: any number
     models: Tables
@@ -71,23 +71,23 @@ class DefaultModels:
 
 DEFAULTS: tuple[DefaultModels, ...] = (
     DefaultModels(
-        name="one answer a series, few series, scored by probabilities",
+        name="one answer a series, few series, scored by probabilities or with static columns",
         on_series=True,
-        probabilities=True,
+        with_trees=True,
         most_series=FEW,
-        models=SERIES_PROBABILITIES,
+        models=SERIES_WITH_TREES,
         families=SERIES_FAMILIES,
         with_classes=UNFITTED,
-        why="the lowest log loss of all choices of five kinds on eight public sets, in seconds",
+        why="the lowest log loss of all choices of five kinds on eight public sets; only trees read static columns",
     ),
     DefaultModels(
-        name="one answer a series, few series, scored by labels or numbers",
+        name="one answer a series, few series",
         on_series=True,
         most_series=FEW,
         models=SERIES,
         families=SERIES_FAMILIES,
         with_classes=UNFITTED,
-        why="the highest accuracy of all choices of five kinds on eight public sets, in seconds",
+        why="the highest accuracy of all choices of five kinds on eight public sets",
     ),
     DefaultModels(
         name="one answer a series, many series",
@@ -110,19 +110,20 @@ DEFAULTS: tuple[DefaultModels, ...] = (
 )
 
 
-def choose(on_series: bool, forecast: bool, series: int, probabilities: bool) -> DefaultModels:
+def choose(on_series: bool, forecast: bool, series: int, with_trees: bool) -> DefaultModels:
     """Return the first row that serves the data.
 
     Args:
         on_series: one answer a series, or window.
         series: of training, or windows; read where `on_series`.
-        probabilities: the metric reads them, or their order.
+        with_trees: trees pay. They are sure of themselves, which probabilities gain by, and their order, but labels
+            seldom; and models of kernels don't read static columns.
     """
 
     def serves(row: DefaultModels) -> bool:
         return (
             row.on_series in (None, on_series)
-            and row.probabilities in (None, probabilities)
+            and row.with_trees in (None, with_trees)
             and row.forecast in (None, forecast)
             and (row.most_series is None or series <= row.most_series)
         )
@@ -151,7 +152,7 @@ def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], De
     on_series = data.level_inside == "series"
     of_classes = data.kind in PROBABILITIES
     probabilities = of_classes and metric(*data.metric_choice(0)).needs != "labels"
-    found = choose(on_series, data.forecast.on, _series(data) if on_series else 0, probabilities)
+    found = choose(on_series, data.forecast.on, _series(data) if on_series else 0, probabilities or bool(data.static))
     more: dict[str, Any] = {"model": [dict(table) for table in found.models]}
     features = tables.get("features", {})
     if found.families and isinstance(features, dict) and "families" not in features:
