@@ -45,7 +45,7 @@ NETWORK_AND_TREES: Tables = (
 )
 MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
 # Weights, and factors of classes, that are fitted to a hundred series cost more than they gain.
-UNFITTED = {"blend": {"method": "logit"}, "post": {"class_factors": False}}
+UNFITTED: Mapping[str, Mapping[str, Any]] = {"blend": {"method": "logit"}, "post": {"class_factors": False}}
 
 
 @dataclass(frozen=True, kw_only=True)
