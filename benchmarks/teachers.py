@@ -1,6 +1,5 @@
 """What pseudo-labels, distillation and pre-training on inputs are worth: one network without any, and each added alone.
 
-
     python -m benchmarks.teachers DIR       # a set in the form of `./run.sh bench uea`, or the folder of the breaths
     python -m benchmarks.teachers DIR --control 100     # epochs of the control: the network alone, but trained longer
 

@@ -35,15 +35,22 @@ READER = ROOT / "benchmarks" / "winners_members.py"
 QUIET = ("track.wandb=disabled", "executor.kind=serial", "train.threads=1", "--quiet")
 
 
-def trained(name: str, python: Path) -> tuple[Path, Path]:
-    """Train the default on a set of aeon's, or go on; return its home, and the file with the truth, set aside."""
-    data, home, truth = CACHE / "sets" / name, CACHE / "homes" / name, CACHE / "truth" / f"{name}.csv"
+def trained(name: str, python: Path, homes: str = "homes", *changes: str) -> tuple[Path, Path]:
+    """Train the default on a set of aeon's, or go on; return its home, and the file with the truth, set aside.
+
+    Args:
+        name: of the set.
+        python: of an environment with aeon.
+        homes: folder of this run's homes.
+        changes: of the config.
+    """
+    data, home, truth = CACHE / "sets" / name, CACHE / homes / name, CACHE / "truth" / f"{name}.csv"
     if not truth.exists():
         shutil.rmtree(data, ignore_errors=True)
         subprocess.run([str(python), str(uea.RIVALS), "export", name, str(data)], check=True)
         truth.parent.mkdir(parents=True, exist_ok=True)
         (data / "truth.csv").replace(truth)
-    command = [sys.executable, "-m", "foldline", "train", str(uea.CONFIG), *uea.words(name, data), *QUIET]
+    command = [sys.executable, "-m", "foldline", "train", str(uea.CONFIG), *uea.words(name, data), *QUIET, *changes]
     done = subprocess.run(command, env={**os.environ, "FOLDLINE_HOME": str(home)}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
