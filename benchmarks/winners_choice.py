@@ -3,7 +3,7 @@
     ./run.sh bench winners_choice [--only SET]
 
 Trains all members of both defaults for one answer a series (experiment/default_models.py) on winners.py's eight sets of
-classes, and scores the equal mean of log odds of each choice of them: accuracy and log loss (nats) of the training parts,
+classes, and scores the equal mean of log odds of each choice of them: accuracy and log loss (nats) of training parts,
 mean over the sets. No truth of a test part is read. Cells are kept below the cache folder.
 """
 
