@@ -106,6 +106,7 @@ LISTED = (
     Case("first_place", 'name = "first_place"', epochs=1),
     Case("hybrid"),
     Case("lightgbm", 'name = "lightgbm"\nrounds = 300'),
+    Case("nhits", f'name = "nhits"\nhistory = {KNOWN}\nhorizon = {STEPS}', data=f"observed = {KNOWN}", epochs=12),
     Case("patchtst", 'name = "patchtst"', epochs=1),
     Case("rocket", 'name = "rocket"', data=OF_SERIES, series=400),
     Case("seq2seq", 'name = "seq2seq"', epochs=1),

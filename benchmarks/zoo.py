@@ -59,6 +59,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
+    "blocks/tsmixer": "test_tsmixer.py::test_a_layer_is_the_papers_two_maps_channel_by_channel_and_step_by_step",
     "blocks/unet": "test_unet.py::test_skips_carry_single_steps_that_the_way_through_the_middle_lost",
     "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
     "systems/branches": "test_branches.py::test_no_gradient_leads_from_one_branch_to_anothers_inputs_or_weights",
@@ -69,6 +70,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/nhits": "test_nhits.py::test_a_forecast_is_the_sum_of_stacks_that_read_what_others_left",
     "systems/patchtst": "test_patchtst.py::test_before_the_head_no_channel_sees_another",
     "systems/quant": "test_quant.py::test_an_interval_gives_every_fourth_quantile_every_second_less_its_mean",
     "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",

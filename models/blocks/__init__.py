@@ -23,6 +23,7 @@ from foldline.models.blocks import (
     tcn,
     time2vec,
     transformer,
+    tsmixer,
     unet,
     wavenet,
 )
@@ -49,6 +50,7 @@ BLOCKS: dict[str, Part] = {
     "tcn": Part(tcn.Config, tcn.TCN),
     "time2vec": Part(time2vec.Config, time2vec.Time2Vec),
     "transformer": Part(transformer.Config, transformer.Transformer),
+    "tsmixer": Part(tsmixer.Config, tsmixer.TSMixer),
     "unet": Part(unet.Config, unet.UNet),
     "wavenet": Part(wavenet.Config, wavenet.WaveNet),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from foldline.models.contract import Targets
 TARGETS = Targets(count=1, grids=((0.0, 0.1, 50),))
 NETWORKS = {
     **{name: {} for name, part in models.MODELS.items() if part.config.kind == "network"},
+    "nhits": {"history": 3, "horizon": 3},
     **{f"block {kind}": {"blocks": ({"kind": kind},), "time": "f0", "embed": 4} for kind in BLOCKS},
     **{f"head {kind}": {"head": {"kind": kind}} for kind in heads.serving(TARGETS)},
 }
@@ -38,7 +40,9 @@ def data() -> Store:
 def test_the_size_is_that_of_the_network(case: str, data: Store) -> None:
     name = case if case in models.MODELS else "hybrid"
     params = strict_tables.plain(models.MODELS[name].config(**NETWORKS[case]))
-    made = network_cell.build(name, params, data.channels, data.levels, TARGETS)
+    data = replace(data, observed=int(case == "nhits"))  # which is made for a known start alone
+    targets = network_cell.with_known_start(TARGETS, data)
+    made = network_cell.build(name, params, data.channels, data.levels, targets)
     assert network_size.check("label", name, params, data, TARGETS, "cpu") == weights(made) > 0
 
 

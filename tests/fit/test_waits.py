@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from devices import GPU, device
-from lab import TRAIN
+from lab import TRAIN, small_store
 from steps import lesson
 from torch import Tensor, nn
 from torch.autograd.profiler import profile
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils.rnn import PackedSequence
 
+from foldline.data.store import Store
 from foldline.fit.augment import augment
 from foldline.fit.augmentation import AUGMENTATIONS, Flip, Rotate
 from foldline.fit.train_config import AugmentConfig, TrainConfig
@@ -30,12 +31,14 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "deepar": {},
     "esrnn": {},
     "first_place": {"heads": 2},
+    "nhits": {"history": 3, "horizon": 9},
     "patchtst": {"heads": 2, "patch": 2, "stride": 1},
     "seq2seq": {"align": 4},
     "tft": {},
     "third_place": {"channels": 4},
     "wavenet": {"layers": 2},
 }
+FORECASTS = {"nhits"}  # read the known start of their target, and nothing else
 SMALL: dict[str, dict[str, Any]] = HYBRIDS | {name: {"width": 8, **table} for name, table in SYSTEMS.items()}
 AUGMENT = AugmentConfig(mask_static=0.3, shuffle=0.3)
 
@@ -103,6 +106,10 @@ def model_of(form: str) -> str:
     return form.partition(" ")[0]
 
 
+def data_of(form: str) -> Store:
+    return replace(small_store(static=True), observed=int(form in FORECASTS))
+
+
 def test_every_network_of_the_registry_is_here() -> None:
     assert {name for name, part in MODELS.items() if part.config.kind == "network"} == {"hybrid", *SYSTEMS}
 
@@ -110,7 +117,7 @@ def test_every_network_of_the_registry_is_here() -> None:
 @pytest.mark.parametrize(("form", "precision"), [*((form, "fp32") for form in SMALL), ("hybrid of conv", "fp16")])
 def test_no_operation_of_a_step_looks_at_a_value(form: str, precision: Any, looks: list[int]) -> None:
     config = replace(TRAIN, augment=AUGMENT, precision=precision, ema=0.9)
-    some = lesson(torch.device("cpu"), config, model_of(form), SMALL[form])
+    some = lesson(torch.device("cpu"), config, model_of(form), SMALL[form], data_of(form))
     batches = some.batches()
     some.step(next(batches))
     with Watch() as watch:
@@ -168,7 +175,8 @@ def test_the_host_knows_the_lengths_of_every_batch_and_of_its_parts(resident: An
 @pytest.mark.parametrize("form", ["hybrid of gru", "hybrid of bilstm", "esrnn", "tft", "seq2seq"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_gpu_is_never_waited_for_inside_a_step(name: str, form: str, precision: Any) -> None:
-    some = lesson(device(name), replace(TRAIN, device=name, precision=precision), model_of(form), SMALL[form])
+    train = replace(TRAIN, device=name, precision=precision)
+    some = lesson(device(name), train, model_of(form), SMALL[form], data_of(form))
     batches = some.batches()
     some.step(next(batches))
     try:

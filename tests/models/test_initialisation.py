@@ -75,7 +75,7 @@ def check(network: nn.Module) -> int:
 
 @pytest.mark.parametrize("form", test_systems.FORMS)
 def test_every_recurrent_layer_of_a_system_begins_as_in_keras(form: str) -> None:
-    without = ("wavenet", "wavenet observed", "tft no recurrence", "patchtst", "patchtst published")
+    without = ("wavenet", "wavenet observed", "tft no recurrence", "nhits", "patchtst", "patchtst published")
     assert (check(test_systems.make(form)) == 0) == (form in without)
 
 

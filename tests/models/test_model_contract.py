@@ -38,6 +38,7 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "se-resnet batch": {"kind": "se-resnet", "units": 1, "norm": "batch"},
     "tcn": {"kind": "tcn", "levels": 2},
     "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
+    "tsmixer batch": {"kind": "tsmixer", "norm": "batch"},
     "unet attention": {"kind": "unet", "levels": 2, "middle": "attention", "growth": 2, "norm": "batch"},
     "unet none": {"kind": "unet", "middle": "none"},
     "wavenet": {"kind": "wavenet", "layers": 3},

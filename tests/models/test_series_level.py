@@ -42,6 +42,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "deepar's form = 'autoregressive', unlike 'aligned', needs a target at every",
     ),
     "esrnn": ({"form": "forecast"}, "esrnn's form = 'forecast', unlike 'inputs', needs a target at every step"),
+    "nhits": ({}, "nhits needs a target at every step"),
     "seq2seq": ({"autoregressive": True}, "seq2seq with autoregressive = true needs a target at every step"),
     "wavenet": (
         {},

@@ -141,6 +141,8 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
     if data.target_transform:
         _refuse_loss_in_own_unit(built, data, where)
     try:
+        if hasattr(built, "of_forecast"):
+            built = built.of_forecast(data.forecast.history, data.forecast.horizon)
         if kind.kind == "rows":
             boosting_config.check_kind(built, data.kind)
         elif kind.kind == "series":

@@ -1,0 +1,47 @@
+"""N-HiTS in a config: sizes come from the forecast, what lacks a past is refused, a run predicts each test row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+import tiny_forecast
+from refusals import said
+
+from foldline.experiment import config
+
+NHITS = 'model=[{name="nhits", width=4, per_step=2}]'
+
+
+@pytest.fixture
+def shops(home: Path) -> Path:
+    """The config of a few shops, under the home folder; their files."""
+    source = tiny.write(home.parent / "shops", tiny_forecast.shops())
+    tiny_forecast.install(home, source)
+    return source
+
+
+def test_sizes_of_the_forecast_are_written_out(shops: Path) -> None:
+    (model,) = config.load(Path("shops"), [NHITS]).models
+    assert (model.params["history"], model.params["horizon"]) == (tiny_forecast.HISTORY, tiny_forecast.HORIZON)
+    (model,) = config.load(Path("shops"), [NHITS, "model.0.history=5"]).models
+    assert (model.params["history"], model.params["horizon"]) == (5, tiny_forecast.HORIZON)
+
+
+def test_a_horizon_shorter_than_the_forecasts_is_refused(shops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "train", "shops", NHITS, "model.0.horizon=2")
+    assert "model[0]: horizon must be at least data.forecast.horizon = 4, but is 2" in found
+
+
+def test_without_a_known_past_it_is_refused(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "train", "rides", NHITS)
+    assert "nhits forecasts from the known past of the target: give [data.forecast]" in found
+
+
+def test_a_forecast_is_trained_and_each_test_row_predicted(shops: Path, home: Path) -> None:
+    tiny.run("train", "shops", NHITS, "train.epochs=3")
+    submission = pl.read_csv(home / "runs" / "shops" / "latest" / "submission.csv")
+    assert submission["row"].to_list() == pl.read_csv(shops / "sample_submission.csv")["row"].to_list()
+    assert submission["sales"].is_finite().all() and submission["sales"].n_unique() > 6  # not one for each shop
