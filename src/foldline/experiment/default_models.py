@@ -62,6 +62,13 @@ class DefaultModels:
     with_classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # keys of tables, unless given
     why: str
 
+    def features(self, static: bool) -> list[str]:
+        """Return the families of [features], where the config names none; []: those of [features].
+
+        static: there are static columns.
+        """
+        return [*self.families, *(["static"] if static and self.families else [])]
+
     @property
     def sentence(self) -> str:
         """What a summary says of it."""
@@ -154,10 +161,9 @@ def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], De
     probabilities = of_classes and metric(*data.metric_choice(0)).needs != "labels"
     found = choose(on_series, data.forecast.on, _series(data) if on_series else 0, probabilities or bool(data.static))
     more: dict[str, Any] = {"model": [dict(table) for table in found.models]}
-    features = tables.get("features", {})
-    if found.families and isinstance(features, dict) and "families" not in features:
-        static = ["static"] if data.static else []
-        more["features"] = {"families": [*found.families, *static], **features}
+    families, features = found.features(bool(data.static)), tables.get("features", {})
+    if families and isinstance(features, dict) and "families" not in features:
+        more["features"] = {"families": families, **features}
     for name, filled_in in found.with_classes.items() if of_classes else ():
         given = tables.get(name, {})
         if isinstance(given, dict):
