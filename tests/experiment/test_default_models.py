@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import tiny
+import tiny_windows
 from tiny_classes import Songs
 
 from foldline.core.errors import UserError
@@ -102,6 +105,33 @@ def test_a_step_level_default_reads_no_file(home: Path, tmp_path: Path) -> None:
     install(home, tmp_path / "songs", Songs(level="step", metric="log_loss"))
     found = config.load(Path("songs"), ["data.source=nowhere"])
     assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+
+
+def windows_of(home: Path, folder: Path, named: int | None) -> int:
+    """Return how many windows the default of the bridge is chosen for. named: windows in a file; None: by stride."""
+    level, tables = tiny_windows.BY_ROWS, tiny_windows.frames()
+    if named is not None:
+        level = 'level = "window"\nwindows = {length = 6, file = "labels", offset = "at"}'
+        at = pl.DataFrame({"place": "west", "at": np.linspace(0, 20, named), "strain": 0.5})
+        tables |= {"labels": at, "train": tables["train"].drop("strain")}
+    path = tiny_windows.install(home, folder, tables, level)
+    path.write_text(path.read_text().replace(tiny.LIGHTGBM, ""))
+    seen, choose = list[int](), default_models.choose
+
+    def noted(on_series: bool, forecast: bool, series: int, with_trees: bool) -> default_models.DefaultModels:
+        seen.append(series)
+        return choose(on_series, forecast, series, with_trees)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(default_models, "choose", noted)
+        config.load(path, ["data.metric=mae"])
+    return seen[0]
+
+
+def test_windows_are_counted_as_they_are_cut(home: Path, tmp_path: Path) -> None:
+    by_hand = tiny_windows.cut_by_hand(tiny_windows.frames()["train"])
+    assert windows_of(home, tmp_path / "bridge", None) == by_hand["place"].n_unique()
+    assert windows_of(home, tmp_path / "named", 40) == 40  # they overlap: more than the 77 rows would hold side by side
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from foldline.data import source_folder
+from foldline.data import source_folder, window_file, windows
 from foldline.data.assemble import Sources
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
@@ -142,12 +142,16 @@ def _series(data: DataConfig) -> int:
     """Count the training series, or the windows that they are cut into, by their keys alone.
 
     Raises:
-        UserError: the training table can't be read.
+        UserError: the training table, or the file of windows, can't be read.
     """
-    rows = Sources(data, source_folder.of(data)).of("train").read({data.key: pl.String}).frame
+    source = Sources(data, source_folder.of(data)).of("train")
     if data.level != "window":
-        return rows[data.key].n_unique()
-    return rows.height // max(1, data.windows.stride or data.windows.length)
+        return source.read({data.key: pl.String}).frame[data.key].n_unique()
+    named = window_file.read(source, data)
+    if named is not None:
+        return named.frame.height
+    rows = source.read({data.key: pl.String}).frame[data.key].value_counts()
+    return len(windows.by_stride(rows["count"].to_numpy(), data.windows).series)
 
 
 def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], DefaultModels]:
