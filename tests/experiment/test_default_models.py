@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+import tiny_forecast
 import tiny_windows
 from tiny_classes import Songs
 
 from foldline.core.errors import UserError
+from foldline.data import featurize, loading
 from foldline.experiment import config, default_models, stored_experiment
 
 FAMILIES = list(default_models.SERIES_FAMILIES)
@@ -105,6 +107,25 @@ def test_a_step_level_default_reads_no_file(home: Path, tmp_path: Path) -> None:
     install(home, tmp_path / "songs", Songs(level="step", metric="log_loss"))
     found = config.load(Path("songs"), ["data.source=nowhere"])
     assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+
+
+@pytest.mark.parametrize("dates", [True, False])
+def test_a_forecast_has_features_of_the_known_past(dates: bool, home: Path, tmp_path: Path) -> None:
+    path = tiny_forecast.install(home, tiny.write(tmp_path / "shops", tiny_forecast.shops(dates=dates)))
+    text = path.read_text().replace("inputs = []", 'inputs = ["promo"]\nstatic = ["town"]')
+    before, _, after = text.partition("[features]")
+    path.write_text(before + after[after.index("[folds]") : after.index("[[model]]")])
+    found = config.load(path)
+    assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+    calendar = ["calendar"] if dates else []
+    assert list(found.features.families) == ["raw", "static", "target_lags", *calendar]
+    assert found.features.tables == {"target_lags": {"scale": "standardise"}}  # as data.target_transform
+    table = loading.load(found.data).train
+    names = featurize.names_of(
+        featurize.families_of(table, found.features), featurize.columns_of(table, {"town": ("a",)})
+    )
+    assert {"sales@t-1", "level7(sales)", "horizon"} <= set(names)
+    assert config.load(path, ['features.families=["raw"]']).features.tables == {}
 
 
 def windows_of(home: Path, folder: Path, named: int | None) -> int:

@@ -101,7 +101,7 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
     default = _default(found, tables)
-    written = default.features(bool(found.static))
+    written = default.families_for(bool(found.static), dates=False)
     families = f"[features]\nfamilies = {json.dumps(written)}\n\n" if written else ""
     families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
