@@ -12,6 +12,7 @@ import tiny
 import tiny_forecast
 import tiny_windows
 from tiny_classes import Songs
+from tiny_targets import Birds
 
 from foldline.core.errors import UserError
 from foldline.data import featurize, loading
@@ -95,6 +96,25 @@ def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_o
     alone = config.load(Path("songs"))
     assert [model.name for model in alone.models] == ["rocket"] and not alone.default
     assert list(alone.features.families) == list(config.FeaturesConfig().families)
+
+
+def test_an_override_of_a_model_that_is_filled_in_later_is_refused(home: Path, tmp_path: Path) -> None:
+    install(home, tmp_path / "songs", Songs())
+    with pytest.raises(UserError, match=r"'model\.0\.kernels=84': the config has no \[\[model\]\]"):
+        config.load(Path("songs"), ["model.0.kernels=84"])
+    given = config.load(Path("songs"), ['model=[{name = "rocket", kernels = 84}]'])
+    assert [model.label for model in given.models] == ["rocket"] and not given.default
+
+
+def test_each_of_several_targets_has_the_default_of_its_own_kind(home: Path, tmp_path: Path) -> None:
+    path = Birds().install(home, tmp_path / "birds")
+    before, _, after = path.read_text().replace('static = ["site"]', "").partition("[[model]]")
+    path.write_text(before + after[after.index("[track]") :])
+    bird, loudness = (config.load(Path(f"birds.{name}")) for name in ("bird", "loudness"))
+    assert [model.label for model in bird.models] == ["rocket", "minirocket", "hydra", "lightgbm"]
+    assert [model.label for model in loudness.models] == ["minirocket", "hydra", "quant"]
+    assert (bird.blend.method, loudness.blend.method) == ("logit", None)
+    assert all(target.default.startswith("no [[model]] is given") for target in (bird, loudness))
 
 
 def test_a_metric_that_is_none_is_refused_with_the_place(home: Path, tmp_path: Path) -> None:
