@@ -41,6 +41,17 @@ def test_classes_of_whole_series_too(kind: str, home: Path, tmp_path: Path, caps
     assert config.load(tmp_path / "mine.toml", ["data.metric=accuracy"]).data.kind == kind
 
 
+@pytest.mark.parametrize("statics", [False, True])
+def test_whole_series_get_what_a_config_without_models_trains(statics: bool, home: Path, tmp_path: Path) -> None:
+    source = tiny.write(tmp_path / "songs", Songs("multilabel", metric="auc", statics=statics).frames())
+    tiny.run("init", str(source))
+    written = config.load(home / "configs" / "songs.toml", ["data.metric=auc"])
+    given = {name: written.tables()[name] for name in ("data", "folds", "train")}
+    filled = config.from_tables("songs", given, "songs.toml")
+    assert ("static" in written.features.families) == statics
+    assert written.features == filled.features and written.models == filled.models and written.blend == filled.blend
+
+
 def test_long_series_are_cut_into_windows(home: Path, tmp_path: Path, capsys: Capture) -> None:
     tiny.write(tmp_path / "bridge", tiny_windows.frames())
     tiny.run("init", str(tmp_path / "bridge"))

@@ -74,3 +74,12 @@ def test_the_time_from_row_to_row_says_the_season(step: str, season: int) -> Non
     )
     seen = inspected_forecast.of(train, test, "shop", "day")
     assert seen is not None and seen.season == season and seen.horizon == 5
+
+
+def test_rows_in_no_order_are_none_although_their_numbers_go_on_in_test() -> None:
+    tables = dict(tiny.frames())  # rows 1000 and on in train, 501000 and on in test
+    shuffled = {name: table.sample(fraction=1, shuffle=True, seed=0) for name, table in tables.items()}
+    seen = found(shuffled)
+    assert seen.forecast is None and not seen.key
+    assert "sort them first" in " ".join(seen.unclear)
+    assert found(tables).key == "ride"

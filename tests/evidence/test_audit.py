@@ -14,6 +14,7 @@ import pytest
 import tiny
 import tiny_windows
 from quickstart import SMOKE
+from tiny_classes import Songs
 
 from foldline.cli.main import main
 from foldline.core import files
@@ -23,6 +24,7 @@ from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import AuditCheck, CheckResult
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config
+from foldline.models import MODELS
 
 REAL = Path(
     os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data" / "ventilator")
@@ -239,6 +241,15 @@ def test_a_small_run_has_the_models_of_the_config(home: Path) -> None:
         assert model.train.augment == full.train.augment and model.train.schedule == full.train.schedule
     boosted = config.load(Path("quickstart")).models[1]
     assert small_run.small(replace(whole, models=(boosted,)), 48).models[0].params["rounds"] == small_run.ROUNDS
+
+
+@pytest.mark.parametrize("name", [name for name, part in MODELS.items() if part.config.kind == "series"])
+def test_a_small_run_takes_every_model_of_whole_series(name: str, home: Path, tmp_path: Path) -> None:
+    Songs("multiclass").install(home, tmp_path / "songs")
+    whole = config.load(Path("songs"), [f'model=[{{name = "{name}"}}]'])
+    (few,), (full,) = small_run.small(whole, 48).models, whole.models
+    smaller = {key for key, value in full.params.items() if few.params[key] != value}
+    assert smaller and all(few.params[key] < full.params[key] for key in smaller)
 
 
 def test_a_small_run_restores_the_home_folder(home: Path) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import tiny
+import tiny_forecast
+import tiny_windows
 from tiny_classes import Songs
+from tiny_targets import Birds
 
 from foldline.core.errors import UserError
+from foldline.data import featurize, loading
 from foldline.experiment import config, default_models, stored_experiment
 
 FAMILIES = list(default_models.SERIES_FAMILIES)
@@ -92,6 +98,25 @@ def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_o
     assert list(alone.features.families) == list(config.FeaturesConfig().families)
 
 
+def test_an_override_of_a_model_that_is_filled_in_later_is_refused(home: Path, tmp_path: Path) -> None:
+    install(home, tmp_path / "songs", Songs())
+    with pytest.raises(UserError, match=r"'model\.0\.kernels=84': the config has no \[\[model\]\]"):
+        config.load(Path("songs"), ["model.0.kernels=84"])
+    given = config.load(Path("songs"), ['model=[{name = "rocket", kernels = 84}]'])
+    assert [model.label for model in given.models] == ["rocket"] and not given.default
+
+
+def test_each_of_several_targets_has_the_default_of_its_own_kind(home: Path, tmp_path: Path) -> None:
+    path = Birds().install(home, tmp_path / "birds")
+    before, _, after = path.read_text().replace('static = ["site"]', "").partition("[[model]]")
+    path.write_text(before + after[after.index("[track]") :])
+    bird, loudness = (config.load(Path(f"birds.{name}")) for name in ("bird", "loudness"))
+    assert [model.label for model in bird.models] == ["rocket", "minirocket", "hydra", "lightgbm"]
+    assert [model.label for model in loudness.models] == ["minirocket", "hydra", "quant"]
+    assert (bird.blend.method, loudness.blend.method) == ("logit", None)
+    assert all(target.default.startswith("no [[model]] is given") for target in (bird, loudness))
+
+
 def test_a_metric_that_is_none_is_refused_with_the_place(home: Path, tmp_path: Path) -> None:
     install(home, tmp_path / "songs", Songs())
     with pytest.raises(UserError, match=r"songs\.toml: .*unknown metric 'acc'"):
@@ -102,6 +127,52 @@ def test_a_step_level_default_reads_no_file(home: Path, tmp_path: Path) -> None:
     install(home, tmp_path / "songs", Songs(level="step", metric="log_loss"))
     found = config.load(Path("songs"), ["data.source=nowhere"])
     assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+
+
+@pytest.mark.parametrize("dates", [True, False])
+def test_a_forecast_has_features_of_the_known_past(dates: bool, home: Path, tmp_path: Path) -> None:
+    path = tiny_forecast.install(home, tiny.write(tmp_path / "shops", tiny_forecast.shops(dates=dates)))
+    text = path.read_text().replace("inputs = []", 'inputs = ["promo"]\nstatic = ["town"]')
+    before, _, after = text.partition("[features]")
+    path.write_text(before + after[after.index("[folds]") : after.index("[[model]]")])
+    found = config.load(path)
+    assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+    calendar = ["calendar"] if dates else []
+    assert list(found.features.families) == ["raw", "static", "target_lags", *calendar]
+    assert found.features.tables == {"target_lags": {"scale": "standardise"}}  # as data.target_transform
+    table = loading.load(found.data).train
+    names = featurize.names_of(
+        featurize.families_of(table, found.features), featurize.columns_of(table, {"town": ("a",)})
+    )
+    assert {"sales@t-1", "level7(sales)", "horizon"} <= set(names)
+    assert config.load(path, ['features.families=["raw"]']).features.tables == {}
+
+
+def windows_of(home: Path, folder: Path, named: int | None) -> int:
+    """Return how many windows the default of the bridge is chosen for. named: windows in a file; None: by stride."""
+    level, tables = tiny_windows.BY_ROWS, tiny_windows.frames()
+    if named is not None:
+        level = 'level = "window"\nwindows = {length = 6, file = "labels", offset = "at"}'
+        at = pl.DataFrame({"place": "west", "at": np.linspace(0, 20, named), "strain": 0.5})
+        tables |= {"labels": at, "train": tables["train"].drop("strain")}
+    path = tiny_windows.install(home, folder, tables, level)
+    path.write_text(path.read_text().replace(tiny.LIGHTGBM, ""))
+    seen, choose = list[int](), default_models.choose
+
+    def noted(on_series: bool, forecast: bool, series: int, with_trees: bool) -> default_models.DefaultModels:
+        seen.append(series)
+        return choose(on_series, forecast, series, with_trees)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(default_models, "choose", noted)
+        config.load(path, ["data.metric=mae"])
+    return seen[0]
+
+
+def test_windows_are_counted_as_they_are_cut(home: Path, tmp_path: Path) -> None:
+    by_hand = tiny_windows.cut_by_hand(tiny_windows.frames()["train"])
+    assert windows_of(home, tmp_path / "bridge", None) == by_hand["place"].n_unique()
+    assert windows_of(home, tmp_path / "named", 40) == 40  # they overlap: more than the 77 rows would hold side by side
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from foldline.data.inspected_files import Tables
 from foldline.data.inspected_forecast import SeenForecast
 from foldline.experiment import config as configs
 from foldline.experiment import default_models
+from foldline.experiment.default_models import DefaultModels
 
 ATTRIBUTES = {"column_template": "column", "id_template": "template"}  # of what was found, for keys of other names
 OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
@@ -99,9 +100,9 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
-    families = (
-        f"[features]\nfamilies = {json.dumps(default_models.SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
-    )
+    default = _default(found, tables)
+    written = default.families_for(bool(found.static), dates=False)
+    families = f"[features]\nfamilies = {json.dumps(written)}\n\n" if written else ""
     families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
@@ -116,7 +117,7 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
         + "\n".join([*data, *_joins(tables)])
         + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
         f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n{_windows(found, tables)}\n"
-        f"{_models(found, tables)}"
+        f"{_models(found, default)}"
     )
 
 
@@ -147,17 +148,19 @@ def _families(found: Findings, tables: Tables) -> str:
     )
 
 
-def _models(found: Findings, tables: Tables) -> str:
-    """Return the [[model]] tables of the default for such data, written out so that they can be changed."""
-    forecast = found.forecast is not None
+def _default(found: Findings, tables: Tables) -> DefaultModels:
+    """Choose the default for such data."""
     classes = found.kind in default_models.PROBABILITIES
     labels = found.kind == "multiclass" and found.asks_labels  # a binary target's column may hold either
-    row = default_models.choose(
-        found.level != "step", forecast, _series(found, tables), bool(found.static) or (classes and not labels)
-    )
+    with_trees = bool(found.static) or (classes and not labels)
+    return default_models.choose(found.level != "step", found.forecast is not None, _series(found, tables), with_trees)
+
+
+def _models(found: Findings, row: DefaultModels) -> str:
+    """Return the [[model]] tables of a default, written out so that they can be changed."""
     head = f"# The default for {row.name}: {row.why}.\n"
     tables_of = [f"[[model]]\n{_keys(each)}" for each in row.models]
-    if classes:
+    if found.kind in default_models.PROBABILITIES:
         tables_of += [f"[{name}]\n{_keys(table)}" for name, table in row.with_classes.items()]
     return head + "\n\n".join(tables_of) + "\n"
 

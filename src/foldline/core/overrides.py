@@ -66,6 +66,12 @@ def _apply(tables: dict[str, Any], text: str) -> None:
     names, value = parse_override(text)
     if names[0] == "extends":
         raise UserError(f"Override {text!r}: extends can only stand in a config file. Write one that extends it.")
+    if names[0] == "model" and len(names) > 1 and "model" not in tables:
+        raise UserError(
+            f"Override {text!r}: the config has no [[model]] that it could change; the default's are filled in behind "
+            "overrides. Write them into the config first: `./run.sh init FOLDER` does so, and of a config that was "
+            "trained they stand in runs/NAME/latest/config.toml."
+        )
     *parents, last = names
     place: Any = tables
     for name in parents:

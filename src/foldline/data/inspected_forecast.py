@@ -37,11 +37,18 @@ def in_order(train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> tupl
             times = train[order].dtype
             if order == key or not (times.is_temporal() or times.is_numeric()) or train[order].null_count():
                 continue
+            if _is_shuffled_id(train[order]):
+                continue
             one, other = (frame.sort(key, order, maintain_order=True) for frame in (train, test))
             ordered = all(_increases(frame, key, order) for frame in (one, other))
             if ordered and _follows(one, other, key, order):
                 return one, other
     return train, test
+
+
+def _is_shuffled_id(column: pl.Series) -> bool:
+    """Whether a column numbers rows, which the file has in another order: any names follow it, so it is no time."""
+    return column.dtype.is_integer() and column.n_unique() == len(column) and not column.is_sorted()
 
 
 def _increases(frame: pl.DataFrame, key: str, order: str) -> bool:

@@ -61,7 +61,8 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     if not pairs:
         found.unclear.append(
             "No two columns fit as key and order: a column whose values name series, and a number or time that "
-            "increases from row to row inside each. Write both into the config, or make them from others."
+            "increases from row to row inside each. Write both into the config, or make them from others; where the "
+            "file has its rows in no order, sort them first."
         )
         return
     found.key = max(pairs, key=lambda name: train[name].n_unique())

@@ -159,6 +159,7 @@ def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTarg
         others = [entry for other, entry in beside.items() if other != called]
         learning = target_tables.with_beside(config.tables(), others)
         joint = from_tables(config.name, learning, f"{where} (target {called!r})")
+        joint = replace(joint, default=config.default)
         parts.append(TargetPart(name=called, share=each.share, config=joint))
     _refuse_own_layout(parts[0].config.data, where)
     whole = target_tables.whole_choice(tables, [Path(where).parent, files.home()], where)

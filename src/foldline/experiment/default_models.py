@@ -13,13 +13,15 @@ from typing import Any
 
 import polars as pl
 
-from foldline.data import source_folder
+from foldline.data import readers, source_folder, window_file, windows
 from foldline.data.assemble import Sources
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
+from foldline.features import target_lags
 
 FEW = 4000  # series, up to which a linear model on ten thousands of features is solved in seconds (systems/rocket.py)
 SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
+FORECAST_FAMILIES = ("raw", "static", "target_lags", "calendar")  # not time: it goes on where no tree has been
 PROBABILITIES = ("binary", "multiclass", "multilabel", "distribution")  # kinds of targets that are predicted as such
 Tables = tuple[dict[str, Any], ...]
 
@@ -58,9 +60,19 @@ class DefaultModels:
     forecast: bool | None = None  # data.forecast; None: with or without
     most_series: int | None = None  # training series (or windows), at most; None: any number
     models: Tables
-    families: tuple[str, ...] = ()  # of [features], where the config names none; (): those of [features]
+    families: tuple[str, ...] = ()  # see `families_for`
     with_classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # keys of tables, unless given
     why: str
+
+    def families_for(self, static: bool, dates: bool) -> list[str]:
+        """Return the families of [features], where the config names none; []: those of [features].
+
+        Args:
+            static: there are static columns.
+            dates: the order is dates or times, and a start of the series is known.
+        """
+        serves = {"static": static, "calendar": dates}
+        return [name for name in self.families if serves.get(name, True)]
 
     @property
     def sentence(self) -> str:
@@ -76,7 +88,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         with_trees=True,
         most_series=FEW,
         models=SERIES_WITH_TREES,
-        families=SERIES_FAMILIES,
+        families=(*SERIES_FAMILIES, "static"),
         with_classes=UNFITTED,
         why="the lowest log loss of all choices of five kinds on eight public sets; only trees read static columns",
     ),
@@ -85,7 +97,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         on_series=True,
         most_series=FEW,
         models=SERIES,
-        families=SERIES_FAMILIES,
+        families=(*SERIES_FAMILIES, "static"),
         with_classes=UNFITTED,
         why="the highest accuracy of all choices of five kinds on eight public sets",
     ),
@@ -93,13 +105,14 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         name="one answer a series, many series",
         on_series=True,
         models=MANY_SERIES,
-        families=SERIES_FAMILIES,
+        families=(*SERIES_FAMILIES, "static"),
         why=f"above {FEW:,} series a network has enough to learn from, and tens of thousands of features no room",
     ),
     DefaultModels(
         name="a forecast",
         forecast=True,
         models=NETWORK_AND_TREES,
+        families=FORECAST_FAMILIES,
         why="a network that reads the past step by step, and trees on its lags",
     ),
     DefaultModels(
@@ -135,12 +148,26 @@ def _series(data: DataConfig) -> int:
     """Count the training series, or the windows that they are cut into, by their keys alone.
 
     Raises:
+        UserError: the training table, or the file of windows, can't be read.
+    """
+    source = Sources(data, source_folder.of(data)).of("train")
+    if data.level != "window":
+        return source.read({data.key: pl.String}).frame[data.key].n_unique()
+    named = window_file.read(source, data)
+    if named is not None:
+        return named.frame.height
+    rows = source.read({data.key: pl.String}).frame[data.key].value_counts()
+    return len(windows.by_stride(rows["count"].to_numpy(), data.windows).series)
+
+
+def _by_dates(data: DataConfig) -> bool:
+    """Whether the order of the training table is dates or times.
+
+    Raises:
         UserError: the training table can't be read.
     """
-    rows = Sources(data, source_folder.of(data)).of("train").read({data.key: pl.String}).frame
-    if data.level != "window":
-        return rows[data.key].n_unique()
-    return rows.height // max(1, data.windows.stride or data.windows.length)
+    rows = Sources(data, source_folder.of(data)).of("train").read({data.order: readers.ORDER}).frame
+    return rows[data.order].dtype.is_temporal()
 
 
 def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], DefaultModels]:
@@ -156,8 +183,10 @@ def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], De
     more: dict[str, Any] = {"model": [dict(table) for table in found.models]}
     features = tables.get("features", {})
     if found.families and isinstance(features, dict) and "families" not in features:
-        static = ["static"] if data.static else []
-        more["features"] = {"families": [*found.families, *static], **features}
+        dates = "calendar" in found.families and _by_dates(data)
+        more["features"] = {"families": found.families_for(bool(data.static), dates), **features}
+        if "target_lags" in found.families and data.target_transform in target_lags.SCALES:
+            more["features"].setdefault("target_lags", {"scale": data.target_transform})  # lags as they are predicted
     for name, filled_in in found.with_classes.items() if of_classes else ():
         given = tables.get(name, {})
         if isinstance(given, dict):

@@ -133,7 +133,7 @@ def expanded(tables: dict[str, Any], where: str) -> list[TargetTables]:
     for number, (own, table) in enumerate(zip(chosen, raw, strict=True)):
         others = tuple(each for each in chosen if each is not own)
         single = _single(tables, table, others, own.called)
-        if not single["model"]:
+        if not single.get("model", True):
             raise UserError(f"{where}: no [[model]] is for target[{number}], {own.called!r}: see their {ONLY}.")
         made.append(TargetTables(own, own.share / total, single))
     return made
@@ -198,8 +198,9 @@ def _single(tables: dict[str, Any], own: dict[str, Any], others: Sequence[Target
     for key in OWN_TABLES:
         if key in own:
             single[key] = strict_tables.merged(tables.get(key, {}), own[key])
-    meant = [model for model in tables.get("model", []) if name in model.get(ONLY, [name])]
-    single["model"] = [{key: value for key, value in model.items() if key != ONLY} for model in meant]
+    if "model" in tables:  # else each target has the default of its own kind (default_models.py)
+        meant = [model for model in tables["model"] if name in model.get(ONLY, [name])]
+        single["model"] = [{key: value for key, value in model.items() if key != ONLY} for model in meant]
     return single
 
 

@@ -31,7 +31,8 @@ from foldline.run.cells import Cell, ModelConfig
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.history import read_history
 
-FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at most
+FOLDS, EPOCHS, BATCH, ROUNDS, BREATHS = 3, 1, 16, 20, 16  # at most
+SIZES = {"rows": {"rounds": ROUNDS}, "series": {"kernels": 168, "groups": 8, "trees": 20}}  # at most; fitted as -> key
 TIME_COLUMN = "__time__"  # by which time folds of small runs go: it says what folds.by says, and nothing changes it
 PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
@@ -171,11 +172,8 @@ def small(config: Config, series: int) -> Config:
 
 
 def _small_model(model: ModelConfig) -> ModelConfig:
-    params, pretrain = model.params, model.pretrain
-    if model.fitted_as == "rows":
-        params = {**params, "rounds": min(params["rounds"], ROUNDS)}
-    if model.fitted_as == "series":
-        params = {**params, "kernels": min(params["kernels"], KERNELS)}
+    params, pretrain, most = model.params, model.pretrain, SIZES.get(model.fitted_as, {})
+    params = {**params, **{name: min(params[name], size) for name, size in most.items() if name in params}}
     if pretrain is not None:
         few = replace(pretrain, breaths=min(pretrain.breaths, BREATHS), calibrate="no", train={"epochs": EPOCHS})
         own = pretrain.source == "simulate" or pretrain.is_masked
