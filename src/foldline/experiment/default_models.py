@@ -45,6 +45,7 @@ NETWORK_AND_TREES: Tables = (
     {"name": "hybrid", "width": 48, "blocks": [{"kind": "conv"}, {"kind": "bilstm"}]},
     {"name": "lightgbm", "rounds": 300},
 )
+FORECAST: Tables = (*NETWORK_AND_TREES, {"name": "nhits"})
 MANY_SERIES: Tables = (*NETWORK_AND_TREES, {"name": "quant", "train": {"seeds": [0]}})
 # Weights, and factors of classes, that are fitted to a hundred series cost more than they gain.
 UNFITTED: Mapping[str, Mapping[str, Any]] = {"blend": {"method": "logit"}, "post": {"class_factors": False}}
@@ -111,7 +112,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
     DefaultModels(
         name="a forecast",
         forecast=True,
-        models=NETWORK_AND_TREES,
+        models=FORECAST,
         families=FORECAST_FAMILIES,
         why="a network that reads the past step by step, and trees on its lags",
     ),
