@@ -12,6 +12,8 @@ import pytest
 import tiny
 import torch
 
+from foldline.data.metrics import intervals
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_FILES = {"slow", "learned", "gallery"}  # marks that stand in the file of their tests
 
@@ -56,6 +58,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootstrap intervals of scores by the fewest resamples, for runs whose intervals nobody looks at."""
+    monkeypatch.setattr(intervals, "LARGEST_COST", 0)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from foldline.experiment import python_copies, stored_experiment
 
 pytest.importorskip("pandas")
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 ACCURACY = '''
 def score(solution, submission, row_id_column_name):
     """
