@@ -49,9 +49,12 @@ def sigint() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty FOLDLINE_HOME with the repository's configs; the tests' own folder is the current one."""
+    """An empty FOLDLINE_HOME with the repository's configs; the tests' own folder is the current one.
+
+    Without the gallery's: copying and deleting its 55 files took longer than most of the tests that never read them.
+    """
     folder = tmp_path / "home"
-    shutil.copytree(REPOSITORY / "configs", folder / "configs")
+    shutil.copytree(REPOSITORY / "configs", folder / "configs", ignore=shutil.ignore_patterns("gallery"))
     monkeypatch.setenv("FOLDLINE_HOME", str(folder))
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
