@@ -12,6 +12,8 @@ import pytest
 import tiny
 import torch
 
+from foldline.data.metrics import intervals
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_FILES = {"slow", "learned", "gallery"}  # marks that stand in the file of their tests
 
@@ -47,15 +49,24 @@ def sigint() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty FOLDLINE_HOME with the repository's configs; the tests' own folder is the current one."""
+    """An empty FOLDLINE_HOME with the repository's configs; the tests' own folder is the current one.
+
+    Without the gallery's: copying and deleting its 55 files took longer than most of the tests that never read them.
+    """
     folder = tmp_path / "home"
-    shutil.copytree(REPOSITORY / "configs", folder / "configs")
+    shutil.copytree(REPOSITORY / "configs", folder / "configs", ignore=shutil.ignore_patterns("gallery"))
     monkeypatch.setenv("FOLDLINE_HOME", str(folder))
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootstrap intervals of scores by the fewest resamples, for runs whose intervals nobody looks at."""
+    monkeypatch.setattr(intervals, "LARGEST_COST", 0)
 
 
 @pytest.fixture

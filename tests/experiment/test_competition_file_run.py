@@ -34,6 +34,7 @@ def submission(predictions, folder):
     sample = pl.read_csv(folder / "sample_submission.csv", glob=False)
     return sample.select("name").join(wide, on="name", maintain_order="left").select("name", "answer")
 """
+pytestmark = pytest.mark.usefixtures("few_resamples")
 SAMPLE = "sample_submission.csv"
 
 

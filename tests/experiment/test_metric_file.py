@@ -20,6 +20,8 @@ from foldline.experiment import python_copies, stored_experiment
 
 pytest.importorskip("pandas")
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 ACCURACY = '''
 def score(solution, submission, row_id_column_name):
     """
@@ -43,6 +45,8 @@ def score(solution, submission, row_id_column_name, power=2.0):
 """
 LABELS = 'answer = "label"\nhigher_is_better = true'
 VOLUME = 'metric_columns = ["volume", "site"]'
+PLAIN = "blend.method=mean"  # no search of weights by a file, which asks for hundreds of scores
+WATCHED = "model.0.train.watch={share = 0.3, best = true}"
 
 
 def installed(home: Path, folder: Path, songs: Songs, text: str) -> Path:
@@ -71,7 +75,7 @@ def test_a_file_of_labels_scores_as_the_registry_does(home: Path, tmp_path: Path
 
 def test_a_record_keeps_its_own_copy(home: Path, tmp_path: Path) -> None:
     path = installed(home, tmp_path, Songs("multiclass", metric="metric.py", more=LABELS), ACCURACY)
-    tiny.run("train", "songs")
+    tiny.run("train", "songs", PLAIN)
     (path.parent / "metric.py").unlink()
     stored = stored_experiment.read("songs")
     assert Path(stored.config.data.metric_folder) == record(home)
@@ -87,7 +91,7 @@ def test_a_record_keeps_its_own_copy(home: Path, tmp_path: Path) -> None:
 def test_columns_of_the_solution_and_arguments(home: Path, tmp_path: Path) -> None:
     songs = Songs("regression", "step", metric="metric.py", more=VOLUME)
     installed(home, tmp_path, songs, SQUARED)
-    tiny.run("train", "songs", "data.metric_arguments={power = 1.0}", "model.0.train.watch={share = 0.3, best = true}")
+    tiny.run("train", "songs", "data.metric_arguments={power = 1.0}", WATCHED, PLAIN)
     value = files.read_json(record(home) / "experiment.json")
     assert value["metric_file"]["arguments"] == {"power": 1.0}
     frame, cell = songs.frames()["train"], next(each for each in value["cells"] if each["label"] == "lightgbm")
@@ -105,7 +109,7 @@ def test_the_choice_is_sent_to_workers_and_is_in_the_key_of_watched_cells(home: 
     choice = data.metric_choice(0)
     again = metric(*pickle.loads(pickle.dumps(choice)))
     assert again.name == "metric.py" and not again.higher_is_better
-    words = ("train", "songs", "model.0.train.watch={share = 0.3, best = true}")
+    words = ("train", "songs", WATCHED, PLAIN)
     tiny.run(*words)
     first = [each["key"] for each in files.read_json(record(home) / "experiment.json")["cells"]]
     measured = stored_experiment.measured_by(data)

@@ -18,6 +18,8 @@ from foldline.data.windows import WindowCutsConfig
 from foldline.experiment import config as configs
 from foldline.experiment import target_checks
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 
 def refused(home: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert main(["train", "songs", *words]) == 2

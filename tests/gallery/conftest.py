@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,27 @@ def competition(request: pytest.FixtureRequest) -> str:
     return request.path.stem.removeprefix("test_").removesuffix("_layout").replace("_", "-")
 
 
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return what writes a competition's files, once for all tests of this process: who changes them changes them back.
+
+    Takes the competition's name, and whether its labels are to be dealt out again.
+    """
+
+    @functools.cache
+    def folder_of(name: str, shuffled: bool) -> Path:
+        return generate(name, tmp_path_factory.mktemp(name), shuffled)
+
+    return lambda name, shuffled=False: folder_of(name, shuffled)
+
+
 @pytest.fixture(scope="module")
-def folder(competition: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its small version, for all tests of the file: who changes it changes it back."""
-    return generate(competition, tmp_path_factory.mktemp(competition))
+def folder(competition: str, generated: Callable[..., Path]) -> Path:
+    """Its small version."""
+    return generated(competition)
 
 
 @pytest.fixture(params=["as they are", "labels shuffled"])
-def files(request: pytest.FixtureRequest, competition: str, folder: Path, tmp_path: Path) -> Path:
+def files(request: pytest.FixtureRequest, competition: str, generated: Callable[..., Path]) -> Path:
     """Its files, and once more with the labels dealt out again."""
-    return folder if request.param == "as they are" else generate(competition, tmp_path, shuffled=True)
+    return generated(competition, shuffled=request.param == "labels shuffled")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -19,8 +20,8 @@ MOST_LINES = 30  # of competition.py that say something
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_beats_every_trivial_baseline(name: str, home: Path, tmp_path: Path) -> None:
-    source = gallery.generate(name, tmp_path / "data")
+def test_it_beats_every_trivial_baseline(name: str, home: Path, generated: Callable[..., Path]) -> None:
+    source = generated(name)
     found = gallery.train(name, source)
     assert found.margins and found.beats_all, found
     submitted = pl.read_csv(home / "runs" / name / "latest" / "submission.csv")
@@ -39,14 +40,14 @@ def asked_of(name: str, source: Path) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_with_labels_shuffled_it_does_not(name: str, home: Path, tmp_path: Path) -> None:
-    found = gallery.train(name, gallery.generate(name, tmp_path / "data", shuffled=True))
+def test_with_labels_shuffled_it_does_not(name: str, home: Path, generated: Callable[..., Path]) -> None:
+    found = gallery.train(name, generated(name, shuffled=True))
     assert found.margins and not found.beats_all, found
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_writes_the_same_files(name: str, tmp_path: Path) -> None:
-    one, other = (gallery.generate(name, tmp_path / each) for each in ("one", "other"))
+def test_the_same_seed_writes_the_same_files(name: str, tmp_path: Path, generated: Callable[..., Path]) -> None:
+    one, other = generated(name), gallery.generate(name, tmp_path)
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     assert all((one / path).read_bytes() == (other / path).read_bytes() for path in files)
