@@ -136,7 +136,8 @@ def test_a_forecast_has_features_of_the_known_past(dates: bool, home: Path, tmp_
     before, _, after = text.partition("[features]")
     path.write_text(before + after[after.index("[folds]") : after.index("[[model]]")])
     found = config.load(path)
-    assert [model.name for model in found.models] == ["hybrid", "lightgbm"]
+    assert [model.name for model in found.models] == ["hybrid", "lightgbm", "nhits"]
+    assert found.models[-1].params["horizon"] == tiny_forecast.HORIZON
     calendar = ["calendar"] if dates else []
     assert list(found.features.families) == ["raw", "static", "target_lags", *calendar]
     assert found.features.tables == {"target_lags": {"scale": "standardise"}}  # as data.target_transform

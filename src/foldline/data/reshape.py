@@ -156,7 +156,8 @@ def join_asof(
         A lazy frame with the rows as they came; missing where there is none.
     """
     keys, time = [on] if isinstance(on, str) else list(on), other or order
-    right = table.lazy().with_columns(pl.col(time).cast(pl.Float64).alias(TIME)).sort(TIME)
+    right = table.lazy().with_columns(pl.col(time).cast(pl.Float64).alias(TIME))
+    right = right.sort(TIME, maintain_order=True)  # of several at one time the last row is taken
     left = rows.lazy().with_row_index(PLACE).with_columns(pl.col(order).cast(pl.Float64).alias(TIME)).sort(TIME)
     dropped = [] if time == TIME else [time]
     joined = left.join_asof(

@@ -114,7 +114,7 @@ DEFAULTS: tuple[DefaultModels, ...] = (
         forecast=True,
         models=FORECAST,
         families=FORECAST_FAMILIES,
-        why="a network that reads the past step by step, and trees on its lags",
+        why="a network that reads the past step by step, trees on its lags, and a forecaster that reads it as a whole",
     ),
     DefaultModels(
         name="an answer at every step",
