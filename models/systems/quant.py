@@ -50,7 +50,7 @@ class Quant:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.kind: Kind = "regression"
-        self.arrays: dict[str, np.ndarray] = {}  # of the forest, "steps" and "mean"
+        self.arrays: dict[str, np.ndarray] = {}  # of the forest; "steps", "center" of each channel, "mean" truth
 
     def fit(
         self,
@@ -71,6 +71,7 @@ class Quant:
         """
         self.kind = kind
         self.arrays = {"steps": np.array([_reference(lengths)]), "mean": np.average(y, axis=0, weights=weight)}
+        self.arrays["center"] = _center(read, len(lengths))
         x = self._features(read, len(lengths), on_series)
         options = {"trees": self.config.trees, "share": self.config.share, "seed": seed, "threads": threads}
         self.arrays |= forest.fit(x, y, kind, weight=weight, **options)  # type: ignore[arg-type]
@@ -85,11 +86,10 @@ class Quant:
         return self._answer(self._features(read, count))
 
     def _features(self, read: Read, count: int, on_series: Callable[[int, int], None] | None = None) -> np.ndarray:
-        """Compute features (count, F) float32, some series at a time; a channel that a series lacks is 0."""
-        found = []
-        for begin in range(0, count, AT_ONCE):
-            numbers = np.arange(begin, min(begin + AT_ONCE, count))
-            series = [np.nan_to_num(each, nan=0.0) for each in read(numbers)]
+        """Compute features (count, F) float32, some series at a time; a channel that a series lacks is its mean."""
+        found, center = [], self.arrays["center"][:, None]
+        for numbers in _parts(count):
+            series = [np.where(np.isnan(each), center, each) for each in read(numbers)]
             lengths = np.array([[each.shape[1]] for each in series], dtype=np.float32)
             quantiles = interval_quantiles.features(series, int(self.arrays["steps"][0]), self.config.depth)
             found.append(np.concatenate([quantiles, lengths], axis=1))
@@ -122,6 +122,22 @@ class Quant:
         with safetensors.safe_open(folder / FILE, framework="np") as stored:
             self.arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             self.kind = stored.metadata()["kind"]
+
+
+def _parts(count: int) -> list[np.ndarray]:
+    """Split 0 .. count - 1 into runs of AT_ONCE."""
+    return np.split(np.arange(count), np.arange(AT_ONCE, count, AT_ONCE))
+
+
+def _center(read: Read, count: int) -> np.ndarray:
+    """Return the mean of each channel over all steps of `count` series, (C,) float32; 0 where none has it."""
+    total, known = np.float64(0), np.int64(0)
+    for numbers in _parts(count):
+        together = np.concatenate(list(read(numbers)), axis=1)
+        there = ~np.isnan(together)
+        total = total + np.where(there, together, 0).sum(axis=1, dtype=np.float64)
+        known = known + there.sum(axis=1)
+    return np.asarray(total / np.maximum(known, 1), dtype=np.float32)
 
 
 def _reference(lengths: np.ndarray) -> int:

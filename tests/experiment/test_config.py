@@ -71,6 +71,21 @@ def test_a_config_is_named_by_file_or_by_name(home: Path, tmp_path: Path) -> Non
     assert load(path) == load(Path("rides")) == load(Path("rides.toml"))
 
 
+def test_configs_that_can_be_trained_are_offered_those_without_models_too(home: Path, tmp_path: Path) -> None:
+    text = tiny.install(home, tmp_path).read_text()
+    (home / "configs" / "bare.toml").write_text(text[: text.index("[[model]]")])
+    (home / "configs" / "columns.toml").write_text('[data]\nkey = "ride"\n')  # for others to extend
+    with pytest.raises(UserError, match="unknown config 'nosuch'") as refused:
+        load(Path("nosuch"))
+    assert "bare" in str(refused.value) and "columns" not in str(refused.value)
+
+
+def test_recorded_steps_are_refused_where_cells_take_turns_in_a_process(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    with pytest.raises(UserError, match=r"train\.graphs = true needs a process to itself, but executor\.together = 2"):
+        load(Path("rides"), ["train.graphs=true", "executor.together=2"])
+
+
 def test_only_a_bare_name_or_one_in_configs_is_looked_up_at_home(home: Path, tmp_path: Path) -> None:
     tiny.install(home, tmp_path)
     assert load(Path("configs/rides.toml")) == load(Path("rides"))

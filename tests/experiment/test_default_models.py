@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import refusals
 import tiny
 import tiny_forecast
 import tiny_windows
@@ -147,6 +148,18 @@ def test_a_forecast_has_features_of_the_known_past(dates: bool, home: Path, tmp_
     )
     assert {"sales@t-1", "level7(sales)", "horizon"} <= set(names)
     assert config.load(path, ['features.families=["raw"]']).features.tables == {}
+
+
+def test_inputs_that_are_all_categories_are_refused_with_the_family_that_needs_a_number(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = Songs().frames()
+    pitches = pl.col("pitch").round().cast(pl.Int64)
+    tables = {name: t.with_columns(pitches) if "pitch" in t.columns else t for name, t in frames.items()}
+    path = install(home, tmp_path / "songs", Songs())
+    tiny.write(tmp_path / "songs", tables)
+    path.write_text(re.sub(r"inputs = .*", 'inputs = ["pitch"]\ncategorical = ["pitch"]', path.read_text()))
+    assert "the family 'raw' is made from inputs that are numbers" in refusals.said(capsys, "train", "songs")
 
 
 def windows_of(home: Path, folder: Path, named: int | None) -> int:

@@ -93,6 +93,15 @@ def test_series_of_any_length_are_predicted_each_by_itself_and_same_seed_same_bi
     assert np.array_equal(predict(other, x), together)
 
 
+def test_a_channel_that_a_series_lacks_is_its_mean_however_far_from_0_that_is() -> None:
+    far = [each + np.float32(1000 + number) for number, each in enumerate(series())]
+    model, levels = Quant(SMALL), np.arange(len(far), dtype=np.float64)[:, None]
+    model.fit(lambda which: [far[n] for n in which], lengths(far), levels, "regression", 0, 1)
+    mean = np.concatenate(far, axis=1)[1].mean(dtype=np.float64).astype(np.float32)
+    filled, lacking = ([np.stack([each[0], np.full_like(each[0], value)]) for each in far] for value in (mean, np.nan))
+    np.testing.assert_array_equal(predict(model, lacking), predict(model, filled))
+
+
 def test_a_class_that_no_series_has_gets_nothing() -> None:
     x, y = series(), np.pad(truth("multiclass"), ((0, 0), (0, 1)))
     model = Quant(SMALL)

@@ -74,7 +74,7 @@ def test_costs_are_added_up_for_each_device() -> None:
             ("two", "GPU 1, B", "1", "0.1", "1.5", "0.5"),
         )
     ]
-    assert str(Spent.of(costs)) == "4 cells on 2 nodes: 6.0 min of cores, 90 s of GPUs, 18 s waited"
+    assert str(Spent.of(costs)) == "4 cells on 2 nodes: 6.0 min of cores, 90 s of GPUs, a cell waited 4.5 s on average"
 
 
 def test_a_gpu_has_the_number_that_it_has_on_its_node(monkeypatch: pytest.MonkeyPatch) -> None:

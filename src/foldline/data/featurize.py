@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +120,28 @@ def names_of(families: list[Family], columns: Columns) -> list[str]:
     Raises:
         UserError: a family's parameters don't fit the data's columns.
     """
+    found = []
+    for family in families:
+        try:
+            found += family.names(columns)
+        except ValueError as error:
+            raise UserError(f"features: {_lack_of_inputs(family, columns) or error}") from error
+    return found
+
+
+def _lack_of_inputs(family: Family, columns: Columns) -> str:
+    """Say that a family lacks an input that is a number, if it is that; else return nothing."""
+    if columns.inputs:
+        return ""
     try:
-        return [name for family in families for name in family.names(columns)]
-    except ValueError as error:
-        raise UserError(f"features: {error}") from error
+        family.names(replace(columns, inputs=("any",)))
+    except ValueError:
+        return ""
+    name = next((name for name, kind in features.FAMILIES.items() if kind is type(family)), type(family).__name__)
+    return (
+        f"the family {name!r} is made from inputs that are numbers, but data.inputs names none; categories are no "
+        "numbers. Add such an input, or name the families that suit as features.families."
+    )
 
 
 def obtain(

@@ -263,27 +263,32 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    _check_together(models, made["post"], made["executor"], where)
+    trains = [train for model in models if model.is_network for train in model.trainings]
+    made["features"] = replace(made["features"], times=any(train.patches.by_time for train in trains))
+    if made["folds"].kind == "time":
+        models = tuple(map(_with_full_cells, models))
+    return Config(name=name, models=models, default=default, **made)
+
+
+def _check_together(models: Sequence[ModelConfig], post: PostConfig, executor: ExecutorConfig, where: str) -> None:
+    """Refuse models that [post] or [executor] does not go together with."""
     estimators = [model.label for model in models if model.fitted_as == "estimator"]
-    if estimators and not made["post"].decode:
+    if estimators and not post.decode:
         raise UserError(
             f"{where}: model {estimators[0]!r} estimates the rows that a decoder leaves open: set post.decode = true."
         )
-    if made["post"].ranked and not estimators:
+    if post.ranked and not estimators:
         raise UserError(
             f"{where}: post.ranked = true takes what an estimator settles of open rows, but no model is one: put a "
             'model "smoother" first, or leave post.ranked out.'
         )
-    trains = [train for model in models if model.is_network for train in model.trainings]
-    if made["executor"].together > 1 and any(train.graphs for train in trains):
+    graphs = any(train.graphs for model in models if model.is_network for train in model.trainings)
+    if executor.together > 1 and graphs:
         raise UserError(
             f"{where}: train.graphs = true needs a process to itself, but executor.together = "
-            f"{made['executor'].together} lets cells take turns in one. Set one of them back."
+            f"{executor.together} lets cells take turns in one. Set one of them back."
         )
-    by_time = [train.patches.by_time for train in trains]
-    made["features"] = replace(made["features"], times=any(by_time))
-    if made["folds"].kind == "time":
-        models = tuple(map(_with_full_cells, models))
-    return Config(name=name, models=models, default=default, **made)
 
 
 def _with_full_cells(model: ModelConfig) -> ModelConfig:

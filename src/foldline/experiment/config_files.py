@@ -37,7 +37,7 @@ def locate(path: Path, trainable: bool = False) -> Path:
     """Find the file of a path or a bare name; configs/NAME is looked up as NAME is.
 
     Args:
-        trainable: where there is none, the error lists configs with models only; else searches, studies and all.
+        trainable: where there is none, the error lists configs that can be trained; else searches, studies and all.
 
     Raises:
         UserError: there is no such file, or it is named like a folder of runs/.
@@ -47,7 +47,7 @@ def locate(path: Path, trainable: bool = False) -> Path:
     if found is not None:
         _refuse_taken(found)
         return found
-    offered = [name for name, file in known.items() if not trainable or _has_models(file)]
+    offered = [name for name, file in known.items() if not trainable or _is_trainable(file)]
     raise unknown("config", str(path), offered, "CONFIG")
 
 
@@ -65,12 +65,17 @@ def named_configs() -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in folder.glob("*.toml") if file.is_file()}
 
 
-def _has_models(path: Path) -> bool:
-    """Return whether a file has models or extends a config. One that can't be read counts: the list shall show it."""
+def _is_trainable(path: Path) -> bool:
+    """Return whether a file says what is learned from, or extends a config that does; without models it has a default.
+
+    One that can't be read counts: the list shall show it.
+    """
     try:
-        return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         return True
+    data = tables.get("data")
+    return not {"model", "extends"}.isdisjoint(tables) or (isinstance(data, dict) and "source" in data)
 
 
 def _read(path: Path) -> dict[str, Any]:
