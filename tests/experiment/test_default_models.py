@@ -19,6 +19,7 @@ from foldline.core.errors import UserError
 from foldline.data import featurize, loading
 from foldline.experiment import config, default_models, stored_experiment
 
+CATEGORIES = 'data.categorical=["volume"]'
 FAMILIES = list(default_models.SERIES_FAMILIES)
 
 
@@ -97,6 +98,12 @@ def test_what_a_config_gives_itself_stays_and_one_model_of_its_own_is_the_only_o
     alone = config.load(Path("songs"))
     assert [model.name for model in alone.models] == ["rocket"] and not alone.default
     assert list(alone.features.families) == list(config.FeaturesConfig().families)
+
+
+def test_categories_at_each_step_are_read_by_trees_alone_so_they_are_in(home: Path, tmp_path: Path) -> None:
+    install(home, tmp_path / "songs", Songs("multiclass", metric="accuracy", statics=False))
+    labels = [[model.label for model in config.load(Path("songs"), words).models] for words in ([], [CATEGORIES])]
+    assert labels == [["minirocket", "hydra", "quant"], ["rocket", "minirocket", "hydra", "lightgbm"]]
 
 
 def test_an_override_of_a_model_that_is_filled_in_later_is_refused(home: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _default(found: Findings, tables: Tables) -> DefaultModels:
     """Choose the default for such data."""
     classes = found.kind in default_models.PROBABILITIES
     labels = found.kind == "multiclass" and found.asks_labels  # a binary target's column may hold either
-    with_trees = bool(found.static) or (classes and not labels)
+    with_trees = bool(found.static or found.categorical) or (classes and not labels)
     return default_models.choose(found.level != "step", found.forecast is not None, _series(found, tables), with_trees)
 
 

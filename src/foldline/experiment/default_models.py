@@ -84,14 +84,14 @@ class DefaultModels:
 
 DEFAULTS: tuple[DefaultModels, ...] = (
     DefaultModels(
-        name="one answer a series, few series, scored by probabilities or with static columns",
+        name="one answer a series, few series, scored by probabilities or with static columns or categories",
         on_series=True,
         with_trees=True,
         most_series=FEW,
         models=SERIES_WITH_TREES,
         families=(*SERIES_FAMILIES, "static"),
         with_classes=UNFITTED,
-        why="the lowest log loss of all choices of five kinds on eight public sets; only trees read static columns",
+        why="the lowest log loss of all choices of five kinds on eight public sets; only trees read what is no number",
     ),
     DefaultModels(
         name="one answer a series, few series",
@@ -131,7 +131,7 @@ def choose(on_series: bool, forecast: bool, series: int, with_trees: bool) -> De
         on_series: one answer a series, or window.
         series: of training, or windows; read where `on_series`.
         with_trees: trees pay. They are sure of themselves, which probabilities gain by, and their order, but labels
-            seldom; and models of kernels don't read static columns.
+            seldom; and models of kernels read neither static columns nor categories.
     """
 
     def serves(row: DefaultModels) -> bool:
@@ -180,7 +180,8 @@ def filled(tables: dict[str, Any], data: DataConfig) -> tuple[dict[str, Any], De
     on_series = data.level_inside == "series"
     of_classes = data.kind in PROBABILITIES
     probabilities = of_classes and metric(*data.metric_choice(0)).needs != "labels"
-    found = choose(on_series, data.forecast.on, _series(data) if on_series else 0, probabilities or bool(data.static))
+    with_trees = probabilities or bool(data.static or data.categorical_inputs)
+    found = choose(on_series, data.forecast.on, _series(data) if on_series else 0, with_trees)
     more: dict[str, Any] = {"model": [dict(table) for table in found.models]}
     features = tables.get("features", {})
     if found.families and isinstance(features, dict) and "families" not in features:
