@@ -23,6 +23,7 @@ BOTH_WAYS = (
     "Transformer encoder",
     "Conformer",
     "Squeezeformer",
+    "TSMixer",
     "PatchTST",
     "GNMT",
 )  # an encoder reads the whole series first

@@ -157,8 +157,8 @@ def _series(data: DataConfig) -> int:
     named = window_file.read(source, data)
     if named is not None:
         return named.frame.height
-    rows = source.read({data.key: pl.String}).frame[data.key].value_counts()
-    return len(windows.by_stride(rows["count"].to_numpy(), data.windows).series)
+    rows = source.read({data.key: pl.String}).frame.group_by(data.key, maintain_order=True).len()
+    return len(windows.by_stride(rows["len"].to_numpy(), data.windows).series)
 
 
 def _by_dates(data: DataConfig) -> bool:
