@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from foldline.run.cells import ModelConfig
 
 FEATURES, LEVELS, TARGETS = 37, (3, 3), Targets(count=1)  # of the ventilator: columns, values of R and of C, pressure
 SERIES, STEPS = 8, 80  # of a training step
+FORECASTS = {"nhits": {"history": 40, "horizon": 40}}  # read the past of the target: half of the steps
 PAGE = "docs/zoo.md"
 SPECIAL = {  # file under models/ -> the test that only the real thing passes, under tests/models/
     "blocks/bilstm": "test_blocks.py::test_both_directions_of_a_bilstm_reach_the_other_end",
@@ -109,7 +110,8 @@ class Entry:
     @property
     def model(self) -> ModelConfig:
         """A network with its defaults."""
-        params: dict[str, Any] = {"blocks": [{"kind": self.name}], "time": "time_step"} if self.block else {}
+        of_block = {"blocks": [{"kind": self.name}], "time": "time_step"}
+        params: dict[str, Any] = of_block if self.block else FORECASTS.get(self.name, {})
         train = TrainConfig(device="cpu")
         return ModelConfig(name="hybrid" if self.block else self.name, label=self.name, params=params, train=train)
 
@@ -136,10 +138,15 @@ def source(about: str) -> str:
     return found[1] if found[2] is None else f"[{found[1]}]({found[2].rstrip('.:')})"
 
 
+def targets_of(model: ModelConfig) -> Targets:
+    """Return the target that a model learns; of a forecast its start is known."""
+    return replace(TARGETS, observed=FORECASTS.get(model.name, {}).get("history", 0))
+
+
 def parameters(model: ModelConfig) -> int:
     """Count the network's parameters; nothing is allocated."""
     with torch.device("meta"):
-        network = network_cell.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
+        network = network_cell.build(model.name, model.params, FEATURES, LEVELS, targets_of(model))
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -162,7 +169,9 @@ def milliseconds(entry: Entry) -> str:
     if not entry.model.is_network:
         return "-"
     names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
-    subject = MeasuredModel(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)
+    subject = MeasuredModel(
+        model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=targets_of(entry.model)
+    )
     return f"{1e3 * step_cost.measure(subject, SERIES, [STEPS])[0].step_s:.0f}"
 
 
