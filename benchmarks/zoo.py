@@ -88,8 +88,8 @@ LEAD = f"""# The zoo
 Made by `./run.sh bench zoo`; don't edit it. Sizes are those of the defaults on {FEATURES} features, a block being alone
 in a hybrid 64 wide. A step is one of training, on {SERIES} series of {STEPS} steps and one core: compare them with each
 other only. Scores come from finished studies, whose systems are equal in size: [how-to/study.md](how-to/study.md);
-boosted trees, models of whole series (ROCKET, HYDRA, QUANT) and the winners' networks have fixed sizes, and the
-generating WaveNet needs a known start: they have no score.
+where runs/ has none they stay as they are. Boosted trees, models of whole series (ROCKET, HYDRA, QUANT) and the
+winners' networks have fixed sizes, the generating WaveNet and N-HiTS need a known start: they have no score.
 """
 HEAD = ("system", "what it is", "source", "the test that only the real thing passes", "parameters", "ms a step")
 
@@ -207,6 +207,17 @@ def finished(runs: Path) -> list[Scores]:
     return [scores for _, scores in sorted(best.values(), key=lambda each: each[1].title, reverse=True)]
 
 
+def on_page(text: str) -> list[Scores]:
+    """Return the studies whose scores the page holds: their runs may lie on another machine."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    found = []
+    for title, about in re.findall(r"^- (\w+): (.+)$", text, re.MULTILINE):
+        column = rows[0].index(title)
+        each = {plain(row[0].partition("]")[0]): row[column] for row in rows[2:] if row[column] != "-"}
+        found.append(Scores(title=title, about=about, scores={name: float(score) for name, score in each.items()}))
+    return found
+
+
 def scored(entry: Entry, study: Scores) -> str:
     """Return its score; a name that a block and a model share is the block's."""
     score = None if not entry.block and entry.name in BLOCKS else study.scores.get(plain(entry.name))
@@ -231,7 +242,10 @@ def main() -> None:
     argparse.ArgumentParser(description="Write docs/zoo.md: the zoo in one table.").parse_args()
     torch.set_num_threads(1)
     path = files.home() / PAGE
-    files.write_text(path, page(finished(files.runs())))
+    here = finished(files.runs())
+    elsewhere = on_page(path.read_text(encoding="utf-8")) if path.exists() else []
+    studies = [*here, *(study for study in elsewhere if study.title not in {each.title for each in here})]
+    files.write_text(path, page(sorted(studies, key=lambda each: each.title, reverse=True)))
     print(f"wrote {PAGE}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import zoo
-from benchmarks.zoo import Entry
+from benchmarks.zoo import Entry, Scores
 
 HOME = Path(__file__).parents[2]
 ENTRIES = {entry.file: entry for entry in zoo.entries()}
@@ -68,6 +68,14 @@ def test_the_fullest_study_counts_and_a_shared_name_is_the_block(tmp_path: Path)
     assert score("systems/esrnn") == ["0.5000", "-"] and score("blocks/residual_bilstm") == ["-", "0.2000"]
     assert score("blocks/wavenet") == ["0.2500", "-"] and score("systems/autoregressive_wavenet") == ["-", "-"]
     assert zoo.finished(tmp_path / "none") == []
+
+
+def test_scores_of_a_study_that_ran_elsewhere_stay_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "milliseconds", lambda entry: "1")
+    real = Scores(title="real", about="mae of 2 systems: `study`", scores={"esrnn": 0.5, "wavenet": 0.25})
+    simulated = Scores(title="simulated", about="mae of others: `study x`", scores={"tft": 0.125})
+    assert zoo.on_page(zoo.page([simulated, real])) == [simulated, real]
+    assert zoo.on_page(zoo.page([])) == []
 
 
 def test_a_small_entry_is_measured_and_rows_have_no_networks_to_measure() -> None:
