@@ -89,20 +89,23 @@ class Stack(nn.Module):
     def __init__(self, config: Config, pool: int, downsample: int, static_width: int, last: bool) -> None:
         """last: no stack follows, which would read the past less its backcast: it makes none."""
         super().__init__()
-        self.pool, self.horizon, self.last = min(pool, config.history), config.horizon, last
+        self.pool, self.per_step = min(pool, config.history), config.per_step
         widths = [-(-config.history // self.pool) + static_width, *([config.width] * config.layers)]
         self.body = nn.Sequential(*(part for pair in pairwise(widths) for part in (nn.Linear(*pair), nn.ReLU())))
         self.backcast = None if last else nn.Linear(config.width, config.history)
-        self.knots = nn.Linear(config.width, config.per_step * max(1, config.horizon // downsample))
-        self.per_step = config.per_step
+        count = max(1, config.horizon // downsample)
+        self.knots = nn.Linear(config.width, config.per_step * count)
+        # A product with these has gradients that are the same each time; those of `interpolate` on a GPU are not.
+        lines = functional.interpolate(torch.eye(count).unsqueeze(0), size=config.horizon, mode="linear")
+        self.lines: Tensor
+        self.register_buffer("lines", lines.squeeze(0), persistent=False)  # (knots, horizon)
 
     def forward(self, past: Tensor, static: Tensor) -> tuple[Tensor | None, Tensor]:
         """past: (n, L); static: (n, E). The backcast is None of the last stack."""
         pooled = functional.max_pool1d(past.unsqueeze(1), self.pool, ceil_mode=True).squeeze(1)
         hidden = self.body(torch.cat([pooled, static], dim=1))
-        knots = self.knots(hidden).unflatten(1, (self.per_step, -1))
-        forecast = functional.interpolate(knots, size=self.horizon, mode="linear")
-        return None if self.backcast is None else self.backcast(hidden), forecast
+        knots: Tensor = self.knots(hidden).view(len(past), self.per_step, -1)
+        return None if self.backcast is None else self.backcast(hidden), knots @ self.lines
 
 
 class NHiTS(nn.Module):
