@@ -5,8 +5,8 @@
 # torch.compile, as its lazy imports say.
 # What happens (torch 2.13.0): add_param_group, which each optimiser's constructor calls, and step are wrapped so that
 # torch.compile leaves them alone, and the wrapper imports torch._dynamo at its first call: some 800 modules more, among
-# them sympy and torch.distributed.fsdp. A model, a loss and backward() import none of them, nor does a scheduler;
-# updating by hand under no_grad, or by torch._foreach_add_, does not, either. TORCHDYNAMO_DISABLE=1 changes nothing.
+# them sympy and torch.distributed.fsdp. A model, a loss and backward() import none of them;
+# updating by torch._foreach_add_ under no_grad does not, either. TORCHDYNAMO_DISABLE=1 changes nothing.
 # Why it matters to a pipeline of series: small networks on many folds train in processes of their own, often for less than
 # those seconds. Start a process for several cells, count it in estimates, and don't make an optimiser to predict.
 #

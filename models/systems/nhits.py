@@ -75,8 +75,8 @@ class Config:
         """
         if not (self.history or history) or not (self.horizon or horizon):
             raise ValueError(
-                "nhits forecasts from the known past of the target: give [data.forecast], or with data.observed its "
-                f"own history and horizon, which are {self.history} and {self.horizon}"
+                "history and horizon must be given where [data.forecast] does not say them, but are "
+                f"{self.history} and {self.horizon}"
             )
         if 0 < self.horizon < horizon:
             raise ValueError(f"horizon must be at least data.forecast.horizon = {horizon}, but is {self.horizon}")

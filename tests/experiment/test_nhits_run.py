@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import tiny
 import tiny_forecast
+import tiny_tanks
 from refusals import said
 
 from foldline.experiment import config
@@ -35,8 +36,15 @@ def test_a_horizon_shorter_than_the_forecasts_is_refused(shops: Path, capsys: py
     assert "model[0]: horizon must be at least data.forecast.horizon = 4, but is 2" in found
 
 
-def test_without_a_known_past_it_is_refused(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = said(capsys, "train", "rides", NHITS)
+@pytest.mark.parametrize("sizes", [[], ["model.0.history=5", "model.0.horizon=4"]], ids=["no sizes", "sizes"])
+def test_without_a_known_past_it_is_refused(sizes: list[str], rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "train", "rides", NHITS, *sizes)
+    assert "nhits forecasts from the known past of the target: give [data.forecast]" in found
+
+
+def test_values_known_anywhere_are_no_past(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_tanks.install(home, tmp_path / "tanks")
+    found = said(capsys, "train", "tanks", NHITS, "model.0.history=5", "model.0.horizon=4")
     assert "nhits forecasts from the known past of the target: give [data.forecast]" in found
 
 

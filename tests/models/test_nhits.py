@@ -116,7 +116,7 @@ def test_sizes_are_those_of_the_forecast_unless_given() -> None:
     assert nhits.Config(history=20, horizon=70).of_forecast(84, 62) == nhits.Config(history=20, horizon=70)
     with pytest.raises(ValueError, match=r"horizon must be at least data\.forecast\.horizon = 62, but is 10"):
         nhits.Config(horizon=10).of_forecast(84, 62)
-    with pytest.raises(ValueError, match=r"give \[data.forecast\], or with data.observed its own history and horizon"):
+    with pytest.raises(ValueError, match=r"must be given where .* does not say them, but are 5 and 0"):
         nhits.Config(history=5).of_forecast(0, 0)
 
 

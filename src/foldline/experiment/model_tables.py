@@ -142,6 +142,11 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         _refuse_loss_in_own_unit(built, data, where)
     try:
         if hasattr(built, "of_forecast"):
+            if not data.has_start:  # data.known: what is wanted may lie before what is known
+                raise ValueError(
+                    f"{table['name']} forecasts from the known past of the target: give [data.forecast], or "
+                    "data.observed"
+                )
             built = built.of_forecast(data.forecast.history, data.forecast.horizon)
         if kind.kind == "rows":
             boosting_config.check_kind(built, data.kind)
