@@ -72,6 +72,7 @@ class Odd:
 
     folder: Path
     what: str
+    packed: int  # files in the archive, folders not counted
 
     @property
     def archive(self) -> Path:
@@ -105,7 +106,8 @@ def made(number: int, seed: int, scratch: Path, plain: dict[str, bytes]) -> Odd:
         parts.append(part)
     (folder / "target").mkdir(parents=True)
     (folder / "beside.txt").write_text(SENTINEL)
-    odd = Odd(folder, f"seed {seed}, number {number}: {', '.join(parts)}")
+    packed = sum(not name.endswith("/") for name, _, _ in members)
+    odd = Odd(folder, f"seed {seed}, number {number}: {', '.join(parts)}", packed)
     odd.archive.write_bytes(raw)
     return odd
 
@@ -162,9 +164,11 @@ def _outside(odd: Odd) -> list[str]:
 
 
 def _of_unpacked(odd: Odd, found: dict[str, int]) -> tuple[Outcome, str]:
-    """Compare what was unpacked with what zipfile reads."""
+    """Compare what was unpacked with what zipfile reads, and its number with what was packed."""
     with zipfile.ZipFile(odd.archive) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
+        if len(infos) != odd.packed:
+            return Outcome.LOST, f"{odd.packed} files were packed, but {len(infos)} were unpacked"
         for info in infos:
             path = odd.folder / "target" / info.filename
             if not path.is_file() or path.read_bytes() != archive.read(info):

@@ -21,13 +21,12 @@ from typing import IO, Any, BinaryIO
 
 import polars as pl
 
-from foldline.core import files
+from foldline.core import files, zip_archives
 from foldline.core.errors import UserError, disk_full
 
 SMALL = 1 << 24  # bytes of a packed file that are unpacked into memory, where more go to the disk
 PART = 1 << 20  # bytes that are unpacked at once
 AGAIN = "Download it again."
-ENCRYPTED = 1  # a flag of a zip member
 PANIC = "PanicException"  # of a library written in Rust; it is no Exception, and each library has a class of its own
 
 
@@ -83,10 +82,7 @@ def members(archive: Path) -> list[str]:
         raise UserError(
             f"data.source: {archive} is a file, but a folder or a .zip is needed. Name the folder it lies in."
         )
-    with guarded(archive, way_out=AGAIN), zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            if not member.flag_bits & ENCRYPTED:
-                opened.open(member).close()  # a name damaged in the directory is another one at the file
+    with guarded(archive, way_out=AGAIN), zip_archives.opened(archive) as opened:
         return _files_in(opened)
 
 
@@ -201,7 +197,7 @@ def _member(path: Path, packed: Path | IO[bytes], name: str = "") -> BinaryIO:
     try:
         with guarded(path, way_out=AGAIN):
             if not isinstance(packed, Path):
-                archive = zipfile.ZipFile(packed)
+                archive = zip_archives.opened(packed)
                 return _Unpacking.of(path, archive.open(_name(path, Counter(_files_in(archive)), name)))
             state = packed.stat()
             archive, names = _opened(packed, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
@@ -221,7 +217,7 @@ def _opened(archive: Path, *state: int) -> tuple[zipfile.ZipFile, Counter[str]]:
 
     state: of the file, and the process: one that was forked must not read from the same place.
     """
-    opened = zipfile.ZipFile(archive)
+    opened = zip_archives.opened(archive)
     return opened, Counter(_files_in(opened))
 
 

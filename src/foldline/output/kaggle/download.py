@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from foldline.core import files, own_files
+from foldline.core import files, own_files, zip_archives
 from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
 from foldline.output.kaggle.service import Service
@@ -81,7 +81,7 @@ def unpack(archive: Path, folder: Path, known: dict[str, Any]) -> tuple[dict[str
             would be overwritten that no download wrote; nothing is unpacked then.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with zip_archives.opened(archive) as opened:
             packed = [info for info in opened.infolist() if not info.is_dir()]
             _refuse_shared_places(folder, packed)
             for info in packed:
