@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from benchmarks import published_names
 from benchmarks.pages import Page
 from foldline.core.console import Terminal
-from foldline.fit import network_cell, trainer
+from foldline.fit import network_build, trainer
 from foldline.fit.device_dataset import Block as DeviceBlock
 from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.process_state import with_settings
@@ -100,7 +100,7 @@ def hybrid(channels: int, classes: int) -> nn.Module:
         "head": {"kind": "softmax", "pool": ["mean"]},
     }
     targets = Targets(count=classes, kind="multiclass", level="series")
-    return network_cell.build("hybrid", params, channels, (), targets)
+    return network_build.build("hybrid", params, channels, (), targets)
 
 
 def placed(series: Series) -> DeviceDataset:

@@ -127,7 +127,7 @@ def models_alone(predictor: Any, rows: Any) -> Callable[[], None]:
         if isinstance(cell, BoostingCell):
             trees.append((cell.model, cell._inputs(store, store.answers(np.arange(1)))))
             continue
-        lengths, kept = cell._lengths_for(store), cell._kept_for(store)
+        lengths, kept = cell.predictor.lengths_for(store), cell.predictor.kept_for(store)
         fold = datasets.to_predict(part, cell.scaler, lengths, kept, cell.train, torch.device("cpu"))
         networks.append((cell.network, fold.blocks[0].batch(torch.arange(1))))
 

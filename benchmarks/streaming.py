@@ -31,7 +31,7 @@ import torch._dynamo  # an optimiser imports it: that memory is not the data's
 
 from foldline.core.chunks import chunks
 from foldline.data.store import Store
-from foldline.fit import datasets, network_cell, scaler, trainer
+from foldline.fit import datasets, network_build, scaler, trainer
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
 from foldline.fit.row_sources import StoredRows
@@ -123,7 +123,7 @@ def measure(task: Task) -> dict[str, float]:
     part = labelled_series(store, every)
     before = anonymous()
     fold = datasets.to_train([part], fitted, config, 0, device)
-    state = State(network_cell.network_of("hybrid", PARAMS, store, fitted), config, device)
+    state = State(network_build.network_of("hybrid", PARAMS, store, fitted), config, device)
     steps = trainer.train(state, config, 0, fold, None, lambda kind, **values: None, Path(tempfile.gettempdir()))
     for _ in range(WARM_UP):
         next(steps)

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
-from foldline.fit import network_cell, step_graphs, trainer
+from foldline.fit import network_build, step_graphs, trainer
 from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
@@ -78,7 +78,7 @@ def breaths(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def network_of(task: Task) -> Any:
     """The task's network, on 37 features and one target."""
     name, params = NETWORKS[task.network]
-    return network_cell.build(name, params, FEATURES, (), Targets(count=1))
+    return network_build.build(name, params, FEATURES, (), Targets(count=1))
 
 
 def gflop_a_breath(task: Task) -> float:

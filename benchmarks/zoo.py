@@ -22,7 +22,7 @@ import torch
 from foldline.core import artefacts, files
 from foldline.evidence.study import step_cost
 from foldline.evidence.study.step_cost import MeasuredModel
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.fit.train_config import TrainConfig
 from foldline.models import MODELS
 from foldline.models.blocks import BLOCKS
@@ -146,7 +146,7 @@ def targets_of(model: ModelConfig) -> Targets:
 def parameters(model: ModelConfig) -> int:
     """Count the network's parameters; nothing is allocated."""
     with torch.device("meta"):
-        network = network_cell.build(model.name, model.params, FEATURES, LEVELS, targets_of(model))
+        network = network_build.build(model.name, model.params, FEATURES, LEVELS, targets_of(model))
     return sum(parameter.numel() for parameter in network.parameters())
 
 

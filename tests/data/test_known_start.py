@@ -20,7 +20,7 @@ from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
 from foldline.data.simulate_config import SimulateConfig
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, device_dataset, network_cell, scaler
+from foldline.fit import boosting_cell, device_dataset, network_build, scaler
 from foldline.fit.labelled_series import unlabelled_series
 
 KNOWN, STEPS = 3, 10
@@ -72,7 +72,7 @@ def test_a_network_gets_the_start_scaled_and_a_flag_behind_its_features(home: Pa
     assert test.channels == x.shape[2] == len(test.names) + 2
     assert (x[:, :, -1] == torch.tensor([1.0] * KNOWN + [0.0] * (STEPS - KNOWN))).all()
     np.testing.assert_allclose(x[:, :KNOWN, -2:-1], (value - fitted.y_center) / fitted.y_scale, rtol=1e-5)
-    assert not x[:, KNOWN:, -2:].any() and network_cell.with_known_start(fitted.targets, test).observed == KNOWN
+    assert not x[:, KNOWN:, -2:].any() and network_build.with_known_start(fitted.targets, test).observed == KNOWN
 
 
 def test_later_values_of_the_test_file_change_nothing_that_is_read(home: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from foldline.data.store import Store
 from foldline.data.time_folds import TimeSplit
 from foldline.ensemble import BlendRows
 from foldline.evidence.audit.audit_check import CheckResult
-from foldline.fit import network_cell, pretraining, scaler
+from foldline.fit import pretraining, scaler, watched_split
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.run import planning, teachers
 from foldline.run.cells import Cell, ModelConfig
@@ -99,12 +99,12 @@ def test_a_scaler_that_is_fitted_on_later_series_too(home: Path, monkeypatch: Pa
 def test_watched_series_that_are_not_the_latest(home: Path, monkeypatch: Patch) -> None:
     time = by_day(home)
     assert audits.found("inner split", time, WATCH).verdict == "clean"
-    own = network_cell.inner_split
+    own = watched_split.inner_split
 
     def drawn(sets: Any, share: float, seed: int) -> Any:
         return own([replace(part, spans=None) for part in sets], share, seed)
 
-    monkeypatch.setattr(network_cell, "inner_split", drawn)
+    monkeypatch.setattr(watched_split, "inner_split", drawn)
     audits.leak(audits.found("inner split", time, WATCH), "watched series begin before others are over")
 
 
@@ -149,8 +149,8 @@ def test_a_column_of_dates_is_no_group(home: Path) -> None:
 
 
 def test_watched_series_that_are_trained_on(audited: Path, monkeypatch: Patch) -> None:
-    original = network_cell.inner_split
-    monkeypatch.setattr(network_cell, "inner_split", lambda *given: (list(given[0]), original(*given)[1]))
+    original = watched_split.inner_split
+    monkeypatch.setattr(watched_split, "inner_split", lambda *given: (list(given[0]), original(*given)[1]))
     audits.leak(audits.found("inner split", WATCH), "hybrid: ride", "trained on and watched")
 
 
@@ -168,7 +168,7 @@ def watching_the_held_out_fold(
     [("inner split", "of the held-out fold is in the inner split"), ("held-out targets", "the watched score (early")],
 )
 def test_early_stopping_on_the_held_out_fold(check: str, named: str, audited: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(network_cell, "inner_split", watching_the_held_out_fold)
+    monkeypatch.setattr(watched_split, "inner_split", watching_the_held_out_fold)
     audits.leak(audits.found(check, WATCH), "hybrid", named)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldline.evidence.ablation import ablation_file
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.models.contract import Targets
 from foldline.models.systems.tft import TFT
 
@@ -20,5 +20,5 @@ def test_each_variant_switches_off_one_part_and_can_be_made(home: Path) -> None:
     for part, variant in zip(PARTS, ablation.variants, strict=True):
         (model,) = variant.config.models
         assert [name for name in PARTS if not model.params[name]] == [part]
-        network = network_cell.build("tft", model.params, 6, (3, 3), Targets(count=1))
+        network = network_build.build("tft", model.params, 6, (3, 3), Targets(count=1))
         assert isinstance(network, TFT)

@@ -22,7 +22,7 @@ from foldline.evidence.ablation import ablation_results
 from foldline.evidence.tuning import trial_evaluation
 from foldline.experiment import config, multi_config, preparation, scoring, stored_experiment
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.fit import network_cell
+from foldline.fit import watched_split
 from foldline.run import cell_training, executors
 
 TIME = 'folds={kind = "time", k = 2, by = "day", gap = 1.5}'
@@ -237,14 +237,14 @@ def test_networks_and_trees_watch_the_latest_of_what_they_are_given(
         'model=[{name = "hybrid", width = 2, blocks = [{kind = "conv", kernel = 1}]}, {name = "lightgbm", rounds = 2}]'
     )
     ready = prepared(WATCHING.replace("stop = 2", "best = true"), net, "train.epochs=1", "folds.gap=0")
-    own, seen = network_cell.latest_watched, []
+    own, seen = watched_split.latest_watched, []
 
     def spy(part, spans, share):  # type: ignore[no-untyped-def]
         kept, held = own(part, spans, share)
         seen.append((sorted(part.series[kept].tolist()), sorted(part.series[held].tolist())))
         return kept, held
 
-    monkeypatch.setattr(network_cell, "latest_watched", spy)
+    monkeypatch.setattr(watched_split, "latest_watched", spy)
     train(ready)
     day = np.array([5 * ride % DAYS for ride in range(DAYS)])
     assert len(seen) == len(ready.plan) == 6

@@ -16,8 +16,8 @@ from foldline.data.store import Store
 from foldline.fit import boosting_checks
 from foldline.fit.boosting_cell import BoostingCell, labelled, settings
 from foldline.fit.labelled_series import labelled_series
-from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import WatchConfig
+from foldline.fit.watched_split import inner_split
 from foldline.models.systems.lightgbm import LightGBM
 
 PARAMS = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foldline.fit.counted_work import grows_faster, work
-from foldline.fit.network_cell import build
+from foldline.fit.network_build import build
 from foldline.models.blocks import BLOCKS
 from foldline.models.contract import Targets
 from foldline.models.ops import covariates

@@ -23,7 +23,7 @@ from foldline.core import artefacts, files
 from foldline.data import featurize, loading
 from foldline.data.store import Store
 from foldline.experiment import config
-from foldline.fit import device_dataset, network_cell, scaler, trainer
+from foldline.fit import device_dataset, network_build, scaler, trainer
 from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
@@ -163,7 +163,7 @@ def trained(name: str, train: TrainConfig, data: Store, fitted: Scaler, block: B
     """All weights after a training on one block, in one row."""
     system, params = NETWORKS[name]
     torch.manual_seed(0)
-    state = State(network_cell.network_of(system, params, data, fitted), train, CPU)
+    state = State(network_build.network_of(system, params, data, fitted), train, CPU)
     folder.mkdir()
     exhaust(trainer.train(state, train, 0, DeviceDataset((block,)), None, silent, folder))
     return torch.cat([weight.detach().flatten() for weight in state.final.parameters()])
@@ -226,7 +226,7 @@ def test_the_output_of_the_other_phase_is_trained_on_no_unlabelled_step(rides: P
     exhaust(cell.fit([labelled_series(train, np.arange(12)), labelled], 0, silent, tmp_path))
     assert cell.network is not None
     torch.manual_seed(0)
-    untrained: Any = network_cell.network_of("hybrid", params, train, cell.scaler)
+    untrained: Any = network_build.network_of("hybrid", params, train, cell.scaler)
     before, after = untrained.head, cell.network.head
     assert isinstance(before, TwoPhase) and isinstance(after, TwoPhase)
     for old, new in ((before.out.weight, after.out.weight), (before.out.bias, after.out.bias)):

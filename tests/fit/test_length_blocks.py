@@ -13,10 +13,11 @@ import torch
 from lab import EVERYTHING, INSIDE, TRAIN, exhaust, fitted, small_store, weights
 
 from foldline.data.store import Store
-from foldline.fit import device_dataset, network_cell, padded_lengths, scaler, trainer
+from foldline.fit import device_dataset, network_build, network_predictor, padded_lengths, scaler, trainer
 from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
+from foldline.fit.network_predictor import NetworkPredictor
 
 CPU = torch.device("cpu")
 CALM: dict[str, Any] = {"width": 4, "dropout": 0.0}
@@ -95,7 +96,7 @@ def test_gradients_are_those_of_one_block(train: Any) -> None:
     found = []
     for lengths in ((6,), (1, 3, 6)):
         torch.manual_seed(0)
-        network = network_cell.network_of("hybrid", CALM, data, fit)
+        network = network_build.network_of("hybrid", CALM, data, fit)
         state = trainer.State(network, train, CPU)
         loss = trainer.training_step(state, train, next(dataset(data, lengths).batches(ALL, 10)), 0.0)
         found.append((float(loss), {name: weight.grad for name, weight in network.named_parameters()}))
@@ -138,7 +139,7 @@ def test_a_later_scored_step_of_other_series_is_predicted() -> None:
     short, long = small_store(steps=3), small_store(steps=6)
     cell = fitted(short, params=CALM, series=ALL)
     assert cell.lengths[-1] == 3
-    fold = device_dataset.place([unlabelled_series(long, ALL)], cell.scaler, cell._lengths_for(long), CPU)
+    fold = device_dataset.place([unlabelled_series(long, ALL)], cell.scaler, cell.predictor.lengths_for(long), CPU)
     assert fold.blocks[-1].x.shape[1] == 6 and cell.predict(long, ALL)[0].shape == long.y.shape
 
 
@@ -182,14 +183,14 @@ def test_series_of_one_length_are_predicted_part_by_part_to_the_same_bits(
     cell = fitted(data, params={**CALM, "head": {"kind": head}}, train=replace(TRAIN, batch=batch))
     whole, spread = cell.predict(data, ALL)
     passes: list[int] = []
-    made = NetworkCell._predict
+    made = NetworkPredictor._predict
 
-    def noted(self: NetworkCell, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
+    def noted(self: NetworkPredictor, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         passes.append(len(part.series))
         return made(self, part)
 
-    monkeypatch.setattr(network_cell, "PART_ROWS", 1)
-    monkeypatch.setattr(NetworkCell, "_predict", noted)
+    monkeypatch.setattr(network_predictor, "PART_ROWS", 1)
+    monkeypatch.setattr(NetworkPredictor, "_predict", noted)
     value, own = cell.predict(data, ALL)
     assert passes == [min(4 * batch, 10 - first) for first in range(0, 10, 4 * batch)] and np.array_equal(value, whole)
     assert own is None if spread is None else np.array_equal(own, spread)

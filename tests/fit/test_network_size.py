@@ -13,7 +13,7 @@ from foldline import models
 from foldline.core import strict_tables
 from foldline.core.errors import UserError
 from foldline.data.store import Store
-from foldline.fit import network_cell, network_size
+from foldline.fit import network_build, network_size
 from foldline.models import heads
 from foldline.models.blocks import BLOCKS
 from foldline.models.contract import Targets
@@ -41,8 +41,8 @@ def test_the_size_is_that_of_the_network(case: str, data: Store) -> None:
     name = case if case in models.MODELS else "hybrid"
     params = strict_tables.plain(models.MODELS[name].config(**NETWORKS[case]))
     data = replace(data, observed=int(case == "nhits"))  # which is made for a known start alone
-    targets = network_cell.with_known_start(TARGETS, data)
-    made = network_cell.build(name, params, data.channels, data.levels, targets)
+    targets = network_build.with_known_start(TARGETS, data)
+    made = network_build.build(name, params, data.channels, data.levels, targets)
     assert network_size.check("label", name, params, data, TARGETS, "cpu") == weights(made) > 0
 
 

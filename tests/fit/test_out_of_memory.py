@@ -19,7 +19,7 @@ from foldline.core.errors import UserError
 from foldline.fit import (
     device_dataset,
     labelled_series,
-    network_cell,
+    network_build,
     out_of_memory,
     scaler,
     step_time,
@@ -358,7 +358,7 @@ def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Ten
     every = labelled_series.labelled_series(gridded, np.arange(60))
     fold = device_dataset.place_block([every], fit, 6, torch.device("cpu"))
     torch.manual_seed(0)
-    network = network_cell.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
+    network = network_build.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
     state = State(network, train, torch.device("cpu"))
     whole = fold.batch(torch.arange(11))
     torch.manual_seed(1)

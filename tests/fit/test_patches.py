@@ -15,7 +15,7 @@ from lab import INSIDE, TRAIN, fitted, padded, small_store, weights, with_featur
 
 from foldline.cli.main import main
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
-from foldline.fit import datasets, network_cell, patches, scaler
+from foldline.fit import datasets, patches, scaler, watched_split
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -178,7 +178,7 @@ def test_what_is_watched_is_scored_by_rows(chosen: PatchesConfig) -> None:
     data, seen = timed(small_store()), list[float]()
     config = replace(TRAIN, patches=chosen, watch=WatchConfig(share=0.4))
     cell = fitted(data, train=config, emit=lambda kind, **row: seen.append(row["watched"]) if kind == "epoch" else None)
-    (held,) = network_cell.inner_split([labelled_series(data, INSIDE)], 0.4, 0)[1]
+    (held,) = watched_split.inner_split([labelled_series(data, INSIDE)], 0.4, 0)[1]
     counted = held.weight > 0
     error = np.abs(cell.predict(data, held.series)[0] - held.y)[counted].mean()
     assert seen[-1] == pytest.approx(error, rel=1e-5)

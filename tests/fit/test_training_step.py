@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from foldline.data.store import Store
 from foldline.evidence.study import step_cost
-from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, training_step
+from foldline.fit import device_dataset, labelled_series, network_build, scaler, step_time, training_step
 from foldline.fit.batch import Batch
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
@@ -36,7 +36,7 @@ def set_up(
     fit = scaler.fit("robust", data, INSIDE, 0)
     fold = device_dataset.place_block([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
     torch.manual_seed(0)
-    state = State(network_cell.network_of(name, params, data, fit), train, CPU)
+    state = State(network_build.network_of(name, params, data, fit), train, CPU)
     state.network.train()
     return state, fold.batch(torch.arange(len(fold)))
 

@@ -18,8 +18,8 @@ from foldline.data.metrics import METRICS
 from foldline.fit import boosting_checks
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.labelled_series import labelled_series
-from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import WatchConfig
+from foldline.fit.watched_split import inner_split
 
 STOP = WatchConfig(share=0.4, stop=2)
 

@@ -17,7 +17,7 @@ from foldline.core.errors import UserError
 from foldline.data import metrics
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import network_cell, scaler, trainer
+from foldline.fit import network_cell, scaler, trainer, watched_split
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -28,7 +28,7 @@ LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig
 
 def inner(data: Any, seed: int = 0) -> np.ndarray:
     """The series that are watched."""
-    _, watched = network_cell.inner_split([labelled_series(data, INSIDE)], LOOKS.watch.share, seed)
+    _, watched = watched_split.inner_split([labelled_series(data, INSIDE)], LOOKS.watch.share, seed)
     return watched[0].series
 
 
@@ -38,32 +38,32 @@ def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> No
         labelled_series(data, INSIDE),
         labelled_series(data, np.array([2])),
     ]
-    kept, watched = network_cell.inner_split(labelled_sets, 0.3, 0)
+    kept, watched = watched_split.inner_split(labelled_sets, 0.3, 0)
     assert kept[1] is labelled_sets[1] and len(watched) == 1 and len(watched[0].series) == 2
     assert sorted([*kept[0].series, *watched[0].series]) == INSIDE.tolist()
     for part in (*kept, *watched):
         rows = data.rows(part.series)
         assert np.array_equal(part.y, data.y[rows]) and np.array_equal(part.weight, data.scored[rows])
     assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
-    assert network_cell.inner_split(labelled_sets, 0.0, 0) == (labelled_sets, [])
+    assert watched_split.inner_split(labelled_sets, 0.0, 0) == (labelled_sets, [])
     with pytest.raises(
         UserError, match=r"share = 0.3 needs at least 2 training series with scored steps, but there is 1"
     ):
-        network_cell.inner_split([labelled_sets[1]], 0.3, 0)
+        watched_split.inner_split([labelled_sets[1]], 0.3, 0)
 
 
 def test_where_folds_go_by_time_the_latest_series_are_watched_and_those_in_the_gap_before_them_left_out() -> None:
     data, first = small_store(), np.array([30, 0, 50, 10, 60, 20, 40])
     part = labelled_series(data, INSIDE).at(TimeSpans(first, first + 5, 10))
     for seed in range(3):  # nothing is drawn
-        kept, watched = network_cell.inner_split([part, part], 0.3, seed)
+        kept, watched = watched_split.inner_split([part, part], 0.3, seed)
         assert sorted(watched[0].series.tolist()) == sorted(INSIDE[first >= 50].tolist())
         assert sorted(kept[0].series.tolist()) == sorted(INSIDE[first + 5 < 40].tolist()) and kept[1] is part
     grouped = replace(data, group_numbers=np.where(np.isin(np.arange(len(data.lengths)), INSIDE[[1, 4]]), 1, 0))
     assert (grouped.group_numbers is not None) and len(set(grouped.group_numbers.tolist())) == 2
     apart = labelled_series(grouped, INSIDE[[1, 4]]).at(TimeSpans(np.array([0, 60]), np.array([5, 65]), 0))
     with pytest.raises(UserError, match=r"of 2 series that leaves none with scored rows to train on"):
-        network_cell.inner_split([apart], 0.5, 0)  # both are of one group
+        watched_split.inner_split([apart], 0.5, 0)  # both are of one group
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -73,7 +73,7 @@ def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> Non
     weight = labelled.weight.copy()
     weight[np.isin(np.repeat(np.arange(7), small_store().lengths[INSIDE]), [0, 1, 3, 5, 6])] = 0.0
     for share in (0.15, 0.9):
-        kept, out = (part[0] for part in network_cell.inner_split([replace(labelled, weight=weight)], share, seed))
+        kept, out = (part[0] for part in watched_split.inner_split([replace(labelled, weight=weight)], share, seed))
         assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
 
 
@@ -224,6 +224,6 @@ def test_series_of_one_group_are_watched_together_or_not_at_all(what: str) -> No
     """Clusters of similar series (folds.similar) go before groups, which they hold together, too."""
     plain = replace(small_store(), group_numbers=np.arange(10) // 2)
     groups = np.arange(len(plain.lengths)) // 3
-    (kept,), (held,) = network_cell.inner_split([labelled_series(replace(plain, **{what: groups}), INSIDE)], 0.4, 0)
+    (kept,), (held,) = watched_split.inner_split([labelled_series(replace(plain, **{what: groups}), INSIDE)], 0.4, 0)
     assert len(held.series) and not set(groups[kept.series]) & set(groups[held.series])
     assert sorted([*kept.series, *held.series]) == sorted(INSIDE)

@@ -12,7 +12,7 @@ from lab import INSIDE, PARAMS, TRAIN, small_store
 from torch import Tensor
 
 from foldline.data.store import Store
-from foldline.fit import datasets, labelled_series, network_cell, scaler, trainer
+from foldline.fit import datasets, labelled_series, network_build, scaler, trainer
 from foldline.fit.augment import augment
 from foldline.fit.batch import Batch
 from foldline.fit.datasets import Dataset
@@ -79,4 +79,4 @@ def lesson(
     fitted = scaler.fit("robust", data, series, 0)
     fold = datasets.to_train([labelled_series.labelled_series(data, series)], fitted, train, 0, device)
     torch.manual_seed(0)
-    return Lesson(State(network_cell.network_of(name, params, data, fitted), train, device), train, fold)
+    return Lesson(State(network_build.network_of(name, params, data, fitted), train, device), train, fold)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foldline import models
 from foldline.core.errors import UserError
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.models.contract import Targets
 from foldline.models.systems import hybrid
 from foldline.models.systems.branches import Branch, Branches, Config, columns_of
@@ -50,7 +50,7 @@ def test_what_sees_nothing_and_what_is_not_seen_is_refused() -> None:
         columns_of([Branch(inputs=("*acc*",))], NAMES, 5)
     table = {"branches": [{"inputs": ["rot*"]}]}
     with pytest.raises(UserError, match=r"model branches: branches\[0\] must see a feature"):
-        network_cell.build("branches", table, 5, (), TARGETS, NAMES)
+        network_build.build("branches", table, 5, (), TARGETS, NAMES)
 
 
 def test_no_gradient_leads_from_one_branch_to_anothers_inputs_or_weights() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foldline.data.pairs import pair_columns, pair_names
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.models.contract import Targets
 from foldline.models.ops import pairs
 from foldline.models.ops.covariates import Covariates
@@ -60,7 +60,7 @@ def network_of(name: str = "hybrid", heads: int = 2, **table: Any) -> nn.Module:
         "width": 16,
         ("branches" if name == "branches" else "blocks"): ({"blocks": (block,)} if name == "branches" else block,),
     }
-    made = network_cell.build(name, params, len(NAMES), (), Targets(count=1), NAMES)
+    made = network_build.build(name, params, len(NAMES), (), Targets(count=1), NAMES)
     pairs.set_columns(made, NAMES, [0.0] * 3, [1.0] * 3, 3)
     return made
 
@@ -115,7 +115,9 @@ def test_padding_changes_nothing_and_partners_behind_the_end_are_none(name: str,
 
 
 def test_what_is_not_there_is_refused() -> None:
-    made = network_cell.build("hybrid", {"blocks": ({"kind": "conformer", "pairs": ["bpp"]},)}, 3, (), Targets(count=1))
+    made = network_build.build(
+        "hybrid", {"blocks": ({"kind": "conformer", "pairs": ["bpp"]},)}, 3, (), Targets(count=1)
+    )
     with pytest.raises(ValueError, match="their columns are not set"):
         made(torch.zeros(1, 4, 3), torch.zeros(1, 0), None)
     with pytest.raises(ValueError, match=r"'bpp' has none\. Did you mean 'bp'\? Known: bp\."):

@@ -10,7 +10,7 @@ from foldline.data import target_grid, time_steps
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment.config import Config
-from foldline.fit import augment, batch_statistics, network_cell, network_size, pair_checks, scaler, training_windows
+from foldline.fit import augment, batch_statistics, network_build, network_size, pair_checks, scaler, training_windows
 from foldline.fit.augmentation import views
 from foldline.fit.padded_lengths import block_lengths
 from foldline.run import cell_stores
@@ -39,7 +39,7 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
         plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), own, own_grids)
         sizes[model.label] = network_size.check(model.label, model.name, model.params, own, plain.targets, device)
-        network = networks[model.label] = network_cell.network_of(model.name, model.params, own, plain)
+        network = networks[model.label] = network_build.network_of(model.name, model.params, own, plain)
         reads_target = getattr(network, "takes_target", False)
         if reads_target and model.pretrain is not None and model.pretrain.is_masked:
             raise UserError(

@@ -9,7 +9,7 @@ from foldline.data.store import Store
 from foldline.experiment import chance
 from foldline.experiment.config import Config
 from foldline.fit.labelled_series import labelled_series
-from foldline.fit.network_cell import inner_split
+from foldline.fit.watched_split import inner_split
 
 
 def refuse_undefined(config: Config, scored_by: Metric, train: Store, made: Folds) -> None:

@@ -17,10 +17,10 @@ from foldline.data.time_spans import TimeSpans
 from foldline.fit import channel_dropout, soft_labels
 from foldline.fit.boosting_checks import library_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
-from foldline.fit.network_cell import inner_split
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
+from foldline.fit.watched_split import inner_split
 from foldline.models.ops.boosting import BoostedTrees, Watched
 
 ROWS_PER_CHUNK = 1 << 20  # rows whose features are copied at once

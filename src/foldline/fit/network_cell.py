@@ -1,11 +1,12 @@
-"""A network as a cell: built by its name, fitted on labelled series, saved, loaded; trainer.py has the loop.
+"""A network as a cell: fitted on labelled series, saved, loaded.
 
+network_build.py builds it, trainer.py has the loop, network_predictor.py predicts.
 Nothing here looks at the held-out fold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,48 +16,38 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from foldline import models
 from foldline.core import files
-from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit import (
     batch_statistics,
     datasets,
     masked_steps,
+    network_build,
     patches,
     ranks,
     sampling,
     step_graphs,
-    stitching,
     training_step,
+    watched_split,
 )
-from foldline.fit.augmentation import views
-from foldline.fit.batch import Batch
+from foldline.fit.datasets import Dataset
 from foldline.fit.divergence import Diverged
-from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
-from foldline.fit.latest_watched import latest_watched
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.network_predictor import NetworkPredictor
 from foldline.fit.padded_lengths import block_lengths, kept_steps
-from foldline.fit.precision import autocast
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
-from foldline.fit.stitching import AnyBlock
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
-from foldline.fit.watched_score import watch
-from foldline.models.contract import Targets
-from foldline.models.heads import joint
-from foldline.models.heads.joint import JointHead
-from foldline.models.ops import covariates, entities, pairs
+from foldline.fit.watched_score import WatchedSeries, watch
 
-PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
 
 
@@ -108,9 +99,9 @@ class NetworkCell:
             UserError: training diverged, the device's memory is full, or the model refuses its parts.
             KeyboardInterrupt: interrupted; a checkpoint was written.
         """
-        config, device = self.train, torch.device(self.train.device_used)
+        config, device, store = self.train, torch.device(self.train.device_used), labelled_sets[0].store
         use_settings(config, device)
-        kept, held = inner_split(labelled_sets, config.watch.share, seed)
+        kept, held = watched_split.inner_split(labelled_sets, config.watch.share, seed)
         if taught is not None:
             kept[0] = kept[0].relabelled(taught)
         inside = labelled_sets[0].series
@@ -118,9 +109,7 @@ class NetworkCell:
         kept = [
             patches.pooled(part, config.patches, part.series if number else inside) for number, part in enumerate(kept)
         ]
-        stores = [part.store for part in kept]
-        self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
-        self.kept = max(kept_steps(config.margin, store) for store in stores)
+        self._take_lengths([part.store for part in kept])
         learned = [self.transform.labelled(part) for part in kept]
         fold = datasets.to_train(
             sampling.reweighed(learned, config.sample),
@@ -131,29 +120,15 @@ class NetworkCell:
             lambda sentence: emit("note", text=sentence),
         )
         sampler = sampling.sampler(learned, fold, config.sample, config.epochs)
-        watched = None
-        if held:
-            assert self.metric is not None, "watching needs a metric"
-            seen = datasets.to_predict(
-                self.transform.labelled(shown[0]), self.scaler, self.lengths, self.kept, config, device
-            )
-            watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
-        torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
-        network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
-        trained = block_lengths(stores, config.margin, config.windows.length)
-        batch_statistics.refuse(f"model {self.name}", network, config, trained)
-        if config.graphs:
-            step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
-        if start is not None:
-            network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
+        watched = self._watched(held[0], shown[0]) if held else None
+        network = self._first_network(store, [part.store for part in kept], fold, seed, start)
         own, pretext = None, None
         if masked is not None:
-            store = labelled_sets[0].store
             own = masked_steps.with_numbers_head(network, store.channels, len(store.levels))
             pretext = partial(masked_steps.hide, channels=fold.channels, config=masked)
         state = State(network, config, device)
         if config.compile:
-            compile_parts(network)
+            network_build.compile_parts(network)
         if state.load(folder):
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         _train_together(state, config)
@@ -162,9 +137,43 @@ class NetworkCell:
             yield from with_settings(steps, config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
-        self.network = without_heads_beside(state.final)
+        self.network = network_build.without_heads_beside(state.final)
         if own is not None:
             self.network.head = own.to(device)
+
+    def _take_lengths(self, stores: Sequence[Store]) -> None:
+        """Keep the lengths of the series to train on: those that any series is predicted at later."""
+        self.lengths = block_lengths(stores, self.train.margin, self.train.windows.predicted)
+        self.kept = max(kept_steps(self.train.margin, store) for store in stores)
+
+    def _watched(self, part: LabelledSeries, shown: LabelledSeries) -> WatchedSeries:
+        """Make what [train.watch] scores. shown: `part` as the network sees it."""
+        assert self.metric is not None, "watching needs a metric"
+        learned, device = self.transform.labelled(shown), torch.device(self.train.device_used)
+        seen = datasets.to_predict(learned, self.scaler, self.lengths, self.kept, self.train, device)
+        return watch(part, seen, self.scaler, self.transform, self.metric, shown)
+
+    def _first_network(
+        self, store: Store, stores: Sequence[Store], fold: Dataset, seed: int, start: Path | None
+    ) -> nn.Module:
+        """Build the network with its first weights, those in the folder `start` if there is one.
+
+        Args:
+            store: of the fold's own series. stores: of all sets to train on, and `fold` their dataset.
+
+        Raises:
+            UserError: the model refuses its parts, batches like these, or train.graphs.
+        """
+        config = self.train
+        torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
+        network = network_build.network_of(self.name, self.params, store, self.scaler)
+        trained = block_lengths(stores, config.margin, config.windows.length)
+        batch_statistics.refuse(f"model {self.name}", network, config, trained)
+        if config.graphs:
+            step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
+        if start is not None:
+            network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
+        return network
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict every answer of some series: (a, K) float64 in the targets' own units, and its spread or None.
@@ -181,84 +190,15 @@ class NetworkCell:
         assert self.network is not None, "fit or load first"
         self.network.to(torch.device(self.train.device_used)).eval()
 
-    @torch.no_grad()
     def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict as `predict` does, by an awake network; nothing of it or of the process changes, in any thread."""
+        return self.predictor.apply(data, series)
+
+    @property
+    def predictor(self) -> NetworkPredictor:
+        """What predicts with the network as it is now."""
         assert self.network is not None, "fit or load first"
-        if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
-            value, spread = self.apply(data, np.arange(1))
-            return value[:0], None if spread is None else spread[:0]
-        config = self.train.patches
-        if not config.used:
-            return self._predict_in_parts(data, series)
-        value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
-        if data.on_series:
-            return value, spread
-        up = partial(patches.up, store=data, series=series, config=config)
-        return up(value), None if spread is None else up(spread)
-
-    def _predict_in_parts(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict series, many of one length part by part: in the same passes, but labels take no more memory."""
-        whole_passes = max(1, PART_ROWS // (data.longest * stitching.PASS * self.train.batch))
-        size = whole_passes * stitching.PASS * self.train.batch
-        if self.train.windows.used or len(series) <= size or (data.lengths[series] != data.longest).any():
-            return self._predict(unlabelled_series(data, series))
-        value, spread, first = on_disk.zeros((int(data.answers_of_series[series].sum()), data.targets)), None, 0
-        for part in chunks(len(series), size):
-            own, own_spread = self._predict(unlabelled_series(data, series[part]))
-            value[first : first + len(own)] = own
-            if own_spread is not None:
-                spread = on_disk.zeros(value.shape) if spread is None else spread
-                spread[first : first + len(own)] = own_spread
-            first += len(own)
-        return value, spread
-
-    def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict series as the network sees them; returns what `predict` does."""
-        assert self.network is not None, "fit or load first"
-        device, data, series = torch.device(self.train.device_used), part.store, part.series
-        part = self.transform.labelled(part)
-        lengths, kept = self._lengths_for(data), self._kept_for(data)
-        fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
-        found = stitching.predicted(fold, self._pass, part, self.train)
-        scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
-        value = found[:, :count]
-        value *= scale
-        value += self.scaler.y_center
-        own = self.transform.inverse(value, data, answers)
-        if found.shape[1] == count:
-            return own, None
-        return own, self.transform.spread(value, found[:, count:] * scale, data, answers)
-
-    def _lengths_for(self, data: Store) -> tuple[int, ...]:
-        """Return the lengths of training, so that predictions do not depend on a file's other series.
-
-        There is a longer one only where a later step is scored.
-        """
-        needed, windows = kept_steps(self.train.margin, data), self.train.windows
-        needed = min(needed, windows.predicted) if windows.used else needed
-        return self.lengths if needed <= self.lengths[-1] else (*self.lengths, needed)
-
-    def _kept_for(self, data: Store) -> int:
-        """Return how many steps of a series are predicted, likewise."""
-        return max(self.kept or self.lengths[-1], kept_steps(self.train.margin, data))
-
-    def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
-        """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
-        batch, tta = block.batch(index), self.train.tta
-        if not tta.used:
-            return self._one_view(batch).cpu()
-        return views.averaged(self._one_view, batch, tta, block.channels).cpu()
-
-    def _one_view(self, batch: Batch) -> Tensor:
-        """Predict a batch as it is, likewise."""
-        assert self.network is not None
-        head = self.network.head
-        with autocast(self.train.precision, batch.x.device):
-            hidden = self.network(batch.x, batch.static, batch.mask)
-        raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
-        value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
-        return torch.cat([value] if spread is None else [value, spread], dim=-1)
+        return NetworkPredictor(self.network, self.train, self.scaler, self.transform, self.lengths, self.kept)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
@@ -276,7 +216,8 @@ class NetworkCell:
             steps, _, kept = stored.metadata()["steps"].partition(CROPPED)
             self.lengths, self.kept = tuple(map(int, steps.split())), int(kept or 0)
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
-        self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
+        params = network_build.without_beside(self.params)
+        self.network = network_build.network_of(self.name, params, data, self.scaler)
         self.network.load_state_dict(tensors)
 
 
@@ -294,130 +235,3 @@ def _train_together(state: State, config: TrainConfig) -> None:
             "the same folder on all nodes."
         )
     training_step.train_together(state, config, together)
-
-
-def with_known_start(targets: Targets, store: Store) -> Targets:
-    """Add to a network's targets how many leading steps of them are given in this store."""
-    return replace(targets, observed=store.observed)
-
-
-def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -> nn.Module:
-    """Build a network for a store's series as a fold's scaler scales them, and show it which features hold time.
-
-    Raises:
-        UserError: see `build`; or it reads a feature that is not there.
-    """
-    targets = with_known_start(scaler.targets, data)
-    network = build(name, params, data.channels, data.levels, targets, data.names, data.places)
-    entities.set_scales(network, scaler.center.tolist(), scaler.scale.tolist())
-    try:
-        covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
-        pairs.set_columns(network, data.names, scaler.center.tolist(), scaler.scale.tolist(), data.channels)
-    except ValueError as error:
-        raise UserError(f"model {name}: {error}") from error
-    return network
-
-
-def build(
-    name: str,
-    params: dict[str, Any],
-    features: int,
-    levels: tuple[int, ...],
-    targets: Targets,
-    names: Sequence[str] = (),
-    places: Mapping[str, int] | None = None,
-) -> nn.Module:
-    """Build a network by its name in the registry and its table.
-
-    Args:
-        features: of its input.
-        levels: of static columns.
-        names: of the features, for networks that tell them apart.
-        places: number of known values of each feature that is the place of one among them (Store.places).
-
-    Raises:
-        UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
-    """
-    part = models.MODELS[name]
-    more = {"names": names, "places": places or {}} if getattr(part.make, "takes_names", False) else {}
-    try:
-        network: nn.Module = part.make(part.config(**params), features, levels, targets, **more)
-    except ValueError as error:
-        raise UserError(f"model {name}: {error}") from error
-    head = params.get("head")
-    if isinstance(head, dict) and joint.split_table(head)[1] and not isinstance(network.head, JointHead):
-        raise UserError(
-            f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
-        )
-    return network
-
-
-def without_beside(params: dict[str, Any]) -> dict[str, Any]:
-    """Return a network's table without heads on auxiliary targets: as it predicts."""
-    head = params.get("head")
-    return {**params, "head": joint.split_table(head)[0]} if isinstance(head, dict) else params
-
-
-def without_heads_beside(network: nn.Module) -> nn.Module:
-    """Drop, in place, a trained network's heads on auxiliary targets: nothing that predicts needs them."""
-    if isinstance(network.head, JointHead):
-        network.head = network.head.main
-    return network
-
-
-def compile_parts(network: nn.Module) -> None:
-    """Compile, in place, the blocks that declare it (`compiles`).
-
-    Never in torch's mode "reduce-overhead": its CUDA graphs keep gradients and outputs where their next run overwrites
-    them, which breaks a batch of several passes and cells in turn. train.graphs takes whole steps, and refuses these.
-    """
-    for module in network.modules():
-        if getattr(module, "compiles", False):
-            module.compile()
-
-
-def _drawn(store: Store) -> str:
-    """Say what is drawn to be watched."""
-    if store.units is not None:
-        return "clusters of similar series (folds.similar)"
-    return "series" if store.group_numbers is None else "groups"
-
-
-def inner_split(
-    labelled_sets: Sequence[LabelledSeries], share: float, seed: int
-) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
-    """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
-
-    Series that are held together (data.group, folds.similar) stay so: whole groups are drawn. Where folds go by time,
-    nothing is drawn: the latest series are watched.
-
-    Args:
-        share: of the first set's series (or groups), above 0 and below 1; 0: none.
-
-    Raises:
-        UserError: fewer than 2 of them have scored rows.
-    """
-    if not share:
-        return list(labelled_sets), []
-    first = labelled_sets[0]
-    if first.spans is not None:
-        kept, held = latest_watched(first, first.spans, share)
-        return [first.subset(kept), *labelled_sets[1:]], [first.subset(held)]
-    groups = first.store.held_together
-    units = np.arange(len(first.series))  # (n,) what is drawn of each series: itself, or its group
-    if groups is not None:
-        units = np.unique(groups[first.series], return_inverse=True)[1]
-    count = int(units.max(initial=-1)) + 1
-    drawn = np.random.default_rng([seed, 1]).permutation(count)  # 1: another stream than the trainer's [seed, 2]
-    owners = np.repeat(units, first.store.answers_of_series[first.series])
-    counted = np.bincount(owners, first.weight, count) > 0
-    scored = np.flatnonzero(counted[drawn])  # among those drawn
-    if len(scored) < 2:
-        raise UserError(
-            f"train.watch.share = {share} needs at least 2 training {_drawn(first.store)} with "
-            f"scored steps, but there is {len(scored)}. Set train.watch.share = 0."
-        )
-    inside = np.zeros(count, dtype=bool)
-    least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
-    inside[drawn[: min(max(least, round(share * count)), most)]] = True
-    return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]

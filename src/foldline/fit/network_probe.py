@@ -16,7 +16,7 @@ from torch import Tensor
 
 from foldline.core.distinct import distinct
 from foldline.data.store import Store
-from foldline.fit import datasets, masked_steps, network_cell, patches, scaler, step_graphs
+from foldline.fit import datasets, masked_steps, network_build, patches, scaler, step_graphs
 from foldline.fit.augment import augment
 from foldline.fit.batch import Batch
 from foldline.fit.counted_work import grows_faster
@@ -65,7 +65,7 @@ class NetworkProbe:
         index = np.linspace(0, len(self.fold) - 1, count).astype(np.int64)
         self.base = max(next(self.fold.batches(index, count)), key=lambda batch: batch.x.shape[0] * batch.x.shape[1])
         torch.manual_seed(0)
-        network = network_cell.network_of(name, params, store, fitted)
+        network = network_build.network_of(name, params, store, fitted)
         self.pretext = None
         if masked is not None:
             masked_steps.with_numbers_head(network, store.channels, len(store.levels))

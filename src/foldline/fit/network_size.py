@@ -9,7 +9,7 @@ import torch
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.models.contract import Targets
 
 COPIES = 4  # of each weight while it is trained: itself, its gradient, and two averages of AdamW
@@ -29,12 +29,12 @@ def check(label: str, name: str, params: dict[str, Any], data: Store, targets: T
         UserError: it is too large, or can't be made for these series.
     """
     with torch.device("meta"):  # shapes only
-        network = network_cell.build(
+        network = network_build.build(
             name,
             params,
             data.channels,
             data.levels,
-            network_cell.with_known_start(targets, data),
+            network_build.with_known_start(targets, data),
             data.names,
             data.places,
         )

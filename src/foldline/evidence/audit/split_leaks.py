@@ -18,7 +18,7 @@ from foldline.data.table import Table
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import runs_index, stored_experiment
-from foldline.fit import labelled_series, network_cell, pretraining
+from foldline.fit import labelled_series, pretraining, watched_split
 from foldline.run import cells
 from foldline.run.cells import Cell, ModelConfig
 
@@ -181,7 +181,7 @@ def inner_split(context: AuditContext) -> CheckResult:
     spans = prepared.folds.spans_of(outside)
     for model in watching:
         labelled_sets = [labelled_series.labelled_series(prepared.train, outside).at(spans)]
-        trained, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
+        trained, watched = watched_split.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
         trained_series, watched_series = (
             np.concatenate([part.series for part in parts]) for parts in (trained, watched)
         )

@@ -21,7 +21,7 @@ import torch
 from foldline.core import worker_start
 from foldline.data.store import Store
 from foldline.evidence.study import width_search
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.fit.batch import Batch
 from foldline.fit.process_state import use_settings
 from foldline.fit.training_state import State
@@ -84,7 +84,7 @@ def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost
     device = torch.device(config.device_used)
     use_settings(config, device)
     name, params = shape.model.name, shape.model.params
-    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets, shape.names, shape.places)
+    network = network_build.build(name, params, shape.channels, shape.levels, shape.targets, shape.names, shape.places)
     plain = (shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
     covariates.set_clocks(network, *plain)
     pairs.set_columns(network, *plain, shape.channels)

@@ -14,7 +14,7 @@ import torch
 from foldline.core.errors import UserError
 from foldline.data import target_grid
 from foldline.data.store import Store
-from foldline.fit import network_cell
+from foldline.fit import network_build
 from foldline.models.contract import Targets
 from foldline.run.cells import ModelConfig
 
@@ -27,7 +27,7 @@ def targets_of(store: Store) -> Targets:
     grids = target_grid.detect_grids(np.asarray(store.y)[store.scored]) if task.kind == "regression" else []
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
     targets = Targets(count=store.targets, kind=task.kind, classes=task.classes, grids=plain, level=task.level)
-    return network_cell.with_known_start(targets, store)
+    return network_build.with_known_start(targets, store)
 
 
 def parameters(model: ModelConfig, store: Store) -> int:
@@ -37,7 +37,7 @@ def parameters(model: ModelConfig, store: Store) -> int:
         UserError: it cannot be built for them.
     """
     with torch.random.fork_rng(devices=[]):  # initialisation draws numbers: leave the global state as it was
-        network = network_cell.build(
+        network = network_build.build(
             model.name, model.params, store.channels, store.levels, targets_of(store), store.names, store.places
         )
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
