@@ -145,7 +145,7 @@ def train(folder: Path, series: int) -> None:
     """Train two cells for one epoch each, score them, and write report and submission."""
     from foldline.api import train as verb
     from foldline.core.console import Terminal
-    from foldline.experiment import preparation, stored_experiment
+    from foldline.experiment import cell_runs, stored_experiment
     from foldline.experiment.config import load
     from foldline.output.tracking import WandbTracker
 
@@ -156,7 +156,7 @@ def train(folder: Path, series: int) -> None:
     rows = prepared.competition.train.frame.height
     steps.done("plan: files again, folds, store", rows)
     record = stored_experiment.folder_of(config, prepared.plan, prepared.test.fingerprint, [])
-    preparation.run_cells(config, jobs, prepared.plan, record, "train", terminal, WandbTracker)
+    cell_runs.run_cells(config, jobs, prepared.plan, record, "train", terminal, WandbTracker)
     steps.done("train an epoch, predict", rows)
     planned.carry_out(terminal)
     steps.done("score, report", rows)

@@ -27,7 +27,7 @@ from foldline.data import folds, loading, open_rows
 from foldline.data.channel_files import WIDTH, ChannelFiles
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
-from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
+from foldline.experiment import cell_runs, config, preparation, runs_index, scoring, stored_experiment
 from foldline.fit import boosting_cell, pretraining
 from foldline.models.systems.lightgbm import LightGBM
 from foldline.models.systems.smoother import Smoother
@@ -205,7 +205,7 @@ def test_ranked_rows_need_an_estimator(rides: Path, home: Path) -> None:
 
 def test_the_disk_has_room_for_channels_before_anything_is_trained(toys: Path, home: Path) -> None:
     prepared = preparation.prepare(config.load(Path("rides")), Terminal(quiet=True))
-    needed = preparation.predicted_bytes(prepared.jobs())
+    needed = cell_runs.predicted_bytes(prepared.jobs())
     tiny.run("train", "rides")
     stored = [np.load(path).nbytes for path in (home / "runs" / "cells").glob("*/*.npy") if path.name != "held_out.npy"]
     assert sum(stored) <= needed < 2 * sum(stored)

@@ -24,7 +24,7 @@ from foldline.evidence.audit.audit_check import AuditCheck, CheckResult
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config, SeveralTargets
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from foldline.api.results import Outcome, Run
 from foldline.api.session import session
 from foldline.core.console import Terminal
 from foldline.experiment import config as configs
-from foldline.experiment import multi_config, preparation, stored_experiment
+from foldline.experiment import multi_config, plan_summary, stored_experiment
 from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.multi_config import MultiConfigExperiment
 from foldline.output import submission
@@ -106,7 +106,7 @@ def plan(
     mixed = multi_config.prepare(chosen, outside, terminal, dry)
     submission.rehearse(mixed.competition.test)
     for prepared in mixed.prepared:
-        preparation.print_summary(prepared, terminal)
+        plan_summary.print_summary(prepared, terminal)
     return PlanOfOne(mixed, command)
 
 

@@ -10,7 +10,7 @@ from foldline.api.blended import Blended
 from foldline.api.results import Outcome
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.experiment import multi_config, preparation, several_targets
+from foldline.experiment import multi_config, plan_summary, several_targets
 from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.multi_config import MultiConfigExperiment
 
@@ -39,7 +39,7 @@ def plan(
     joined.check(several, competitions, [mixed.train for mixed in prepared])
     for mixed in prepared:
         for each in mixed.prepared:
-            preparation.print_summary(each, terminal)
+            plan_summary.print_summary(each, terminal)
     return PlanOfTargets(several, by_name, command)
 
 

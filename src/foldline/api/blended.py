@@ -14,10 +14,10 @@ from foldline.ensemble import methods
 from foldline.ensemble.methods import FITS
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
-from foldline.experiment import exact_tables, preparation, ranked_rows, scoring, stored_experiment
+from foldline.experiment import cell_runs, exact_tables, ranked_rows, scoring, stored_experiment
 from foldline.experiment.multi_config import MultiConfigExperiment
-from foldline.experiment.preparation import short_path
 from foldline.experiment.result import Result
+from foldline.experiment.runs_index import short_path
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.submission import Gate
@@ -127,7 +127,7 @@ def _train(mixed: MultiConfigExperiment, folder: Path, terminal: Terminal) -> Tr
     track = mixed.config.track
     for prepared in mixed.prepared:
         config = replace(prepared.config, name=mixed.config.name, track=track)
-        track = preparation.run_cells(config, prepared.jobs(), mixed.plan, folder, "blend", terminal, WandbTracker)
+        track = cell_runs.run_cells(config, prepared.jobs(), mixed.plan, folder, "blend", terminal, WandbTracker)
     return track
 
 

@@ -14,7 +14,7 @@ from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.experiment import several_targets
 from foldline.experiment.config import SeveralTargets
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 from foldline.experiment.several_targets import JoinedResult
 from foldline.experiment.whole_metric import WholeMetric
 from foldline.output import joined_submission, submission, targets_page

@@ -15,7 +15,7 @@ from foldline.api.trained import Trained, timed
 from foldline.core.console import Terminal
 from foldline.data import loading
 from foldline.experiment import config as configs
-from foldline.experiment import preparation, stored_experiment
+from foldline.experiment import plan_summary, preparation, stored_experiment
 from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.output import submission
@@ -87,7 +87,7 @@ def plan(
             competition = loading.load(config.data, update)
         submission.rehearse(competition.test)
         prepared = preparation.prepare(config, terminal, dry, competition)
-    preparation.print_summary(prepared, terminal)
+    plan_summary.print_summary(prepared, terminal)
     return PlanOfOne(prepared, prepared.jobs(force), seconds, command)
 
 

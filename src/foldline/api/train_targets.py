@@ -9,7 +9,7 @@ from foldline.api import joined
 from foldline.api.results import Outcome
 from foldline.api.trained import Trained, timed
 from foldline.core.console import Terminal
-from foldline.experiment import preparation, several_targets, stored_experiment
+from foldline.experiment import plan_summary, preparation, several_targets, stored_experiment
 from foldline.experiment.config import SeveralTargets
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run.cells import Job
@@ -25,7 +25,7 @@ def plan(several: SeveralTargets, command: str, terminal: Terminal, dry: bool, f
     competitions = {name: each.competition for name, each in prepared.items()}
     joined.check(several, competitions, [each.train for each in prepared.values()])
     for each in prepared.values():
-        preparation.print_summary(each, terminal)
+        plan_summary.print_summary(each, terminal)
     jobs = {name: each.jobs(force) for name, each in prepared.items()}
     return PlanOfTargets(several, prepared, jobs, seconds, command)
 

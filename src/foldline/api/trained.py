@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from foldline.core.console import Terminal
-from foldline.experiment import exact_tables, preparation, ranked_rows, scoring, stored_experiment
+from foldline.experiment import cell_runs, exact_tables, ranked_rows, scoring, stored_experiment
 from foldline.experiment.config_plans import ConfigPlan
-from foldline.experiment.preparation import PreparedExperiment, short_path
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.experiment.result import MOST_TARGETS, Result
+from foldline.experiment.runs_index import short_path
 from foldline.output import report, submission
 from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate
@@ -59,7 +60,7 @@ class Trained:
         """
         config = prepared.config
         with exact_tables.beside(config, prepared.competition, jobs, terminal) as decoding:
-            track = preparation.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
+            track = cell_runs.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
             with timed(seconds, "decoding"):  # what is left of it
                 exact = exact_tables.obtain(config, prepared.competition, terminal, decoding)
         with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):

@@ -32,7 +32,8 @@ from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import config as configs
 from foldline.experiment import config_files, stored_experiment
 from foldline.experiment.config import Config
-from foldline.experiment.preparation import PreparedExperiment, short_path
+from foldline.experiment.preparation import PreparedExperiment
+from foldline.experiment.runs_index import short_path
 from foldline.output.tracking import WandbTracker
 from foldline.run import executors
 

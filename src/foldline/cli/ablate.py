@@ -11,7 +11,7 @@ from foldline.core.durations import duration
 from foldline.core.errors import UserError
 from foldline.evidence.ablation import ablation_file, ablation_wording
 from foldline.evidence.ablation.ablation_run import PreparedAblation
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 from foldline.run import estimate
 from foldline.run.cells import Job
 

@@ -10,7 +10,7 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.experiment import config as configs
 from foldline.experiment.multi_config import MultiConfigExperiment
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 
 OUTSIDE = "outside."  # prefix that --outside NAME=... has among the overrides
 

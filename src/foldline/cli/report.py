@@ -18,7 +18,7 @@ from foldline.ensemble import members
 from foldline.ensemble.members import Member
 from foldline.experiment import exact_tables, ranked_rows, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 from foldline.experiment.several_targets import JoinedResult, StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.experiment.whole_metric import WholeMetric

@@ -8,7 +8,7 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import Finding, UserError
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 from foldline.output.tracking import TrackConfig, mode_of, wandb_offline
 
 

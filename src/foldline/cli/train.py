@@ -9,7 +9,7 @@ from foldline.cli.dry_run import Estimate
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.experiment import config as configs
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 from foldline.fit import ranks
 from foldline.run import followers
 

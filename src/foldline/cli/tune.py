@@ -9,7 +9,7 @@ from foldline.api import tune as tuning
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.evidence.tuning import tuning_file
-from foldline.experiment.preparation import short_path
+from foldline.experiment.runs_index import short_path
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:

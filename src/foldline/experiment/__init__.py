@@ -1,7 +1,8 @@
 """One experiment as a whole: its config, the work before and after its cells, its record under runs/, and inference.
 
 - config.py, model_tables.py: a config file, checked and resolved; its [[model]] tables
-- preparation.py: data, folds, features and the plan of cells, before anything is trained; then training the cells
+- preparation.py: data, folds, features and the plan of cells, before anything is trained
+- plan_summary.py, cell_runs.py: what a run is about to do, in words; its cells are run
 - multi_config.py: several configs (and members from outside) as one experiment
 - scoring.py: scores, blend and post-processing of finished cells; test predictions
 - after_blend.py, ranked_rows.py: steps after the blend; open rows that an estimator settles

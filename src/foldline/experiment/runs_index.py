@@ -233,6 +233,14 @@ def is_latest(folder: Path) -> bool:
     return link.is_symlink() and link.readlink().name == folder.name
 
 
+def short_path(path: Path) -> Path:
+    """Shorten a path for messages: relative where it lies below the working folder, `latest` for the latest hash."""
+    here = Path.cwd()
+    if is_latest(path.parent):
+        path = path.parent.with_name("latest") / path.name
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def note_cells(folder: Path, keys: Iterable[str]) -> None:
     """Append the cells that a search, an ablation or a study uses to its list; several workers may do so at once."""
     new = sorted(set(keys) - noted_cells(folder))

@@ -17,7 +17,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
 from foldline.evidence.ablation.ablation_file import AblationPlan, error_context
-from foldline.experiment import preparation, stored_experiment, target_checks
+from foldline.experiment import cell_runs, preparation, stored_experiment, target_checks
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
@@ -154,7 +154,7 @@ def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_trac
         jobs = [job for job in ablation.trained.jobs(force) if not _trained_now(job, before)]
         try:
             cells = ablation.trained.cells.values()
-            preparation.run_cells(config, jobs, cells, ablation.folder, "ablate", terminal, open_tracker)
+            cell_runs.run_cells(config, jobs, cells, ablation.folder, "ablate", terminal, open_tracker)
             return ablation
         except CellFailed as error:
             ablation = _without(ablation, error)

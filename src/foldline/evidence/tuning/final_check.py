@@ -28,7 +28,7 @@ from foldline.data.metrics import NotScorable
 from foldline.evidence.ablation import significance
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.tuning_file import Search
-from foldline.experiment import preparation, runs_index
+from foldline.experiment import cell_runs, runs_index
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run.cells import Cell
 from foldline.run.tracker import OpenTracker
@@ -122,7 +122,7 @@ def _trained(
     if jobs:
         what = "best" if params else "baseline"
         terminal.say(f"final check, {what}: {len(jobs)} cells to train")
-        preparation.run_cells(ready.config, jobs, [*seen, *unseen], search.folder, "tune", terminal, open_tracker)
+        cell_runs.run_cells(ready.config, jobs, [*seen, *unseen], search.folder, "tune", terminal, open_tracker)
     return _Trained(ready, seen, unseen)
 
 
