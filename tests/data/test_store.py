@@ -11,7 +11,7 @@ import pytest
 
 from foldline import features
 from foldline.core.errors import UserError
-from foldline.data import feature_file, featurize, store
+from foldline.data import feature_file, featurize
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -112,14 +112,6 @@ def test_chunks_are_whole_series_and_cover_all(rows: int) -> None:
     assert cuts[0][0] == 0 and cuts[-1][1] == 7
     assert all(first < last for first, last in cuts)
     assert all(one[1] == other[0] for one, other in pairwise(cuts))
-
-
-def test_pad_and_unpad_undo_each_other() -> None:
-    lengths, values = np.array([2, 3, 1]), np.arange(12.0).reshape(6, 2)
-    padded = store.pad(values, lengths, 4)
-    assert padded.shape == (3, 4, 2) and padded[2].tolist() == [[10, 11], [0, 0], [0, 0], [0, 0]]
-    assert np.array_equal(store.unpad(padded, lengths), values)
-    assert store.pad(values, lengths, 2)[:, :, 0].tolist() == [[0, 2], [4, 6], [10, 0]]  # what is longer is cropped
 
 
 def test_a_feature_too_large_for_float32_is_refused_and_leaves_no_store(home: Path) -> None:

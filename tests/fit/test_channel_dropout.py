@@ -15,7 +15,7 @@ from lab import padded
 from tiny_classes import Songs
 
 from foldline.cli.main import main
-from foldline.data import featurize, loading
+from foldline.data import featurize, loading, store_contents
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
@@ -91,7 +91,7 @@ def test_a_feature_that_other_inputs_move_too_counts_as_missing_wherever_they_do
         data = replace(DATA, inputs=("power", "coasting"), categorical=(), channels={"meter": ("power",)})
         table = loading.load_table(_written(frame, tmp_path / "rides.parquet"), data, labelled=True)
         columns = featurize.columns_of(table, {"bike": (20, 28)})
-        found = featurize._absent(table, [Mixed()], columns, [["power", "coasting"]])
+        found = store_contents.absent_of(table, [Mixed()], columns, [["power", "coasting"]])
         assert found == {"meter": {"features": [0], "values": [value]}}
 
 

@@ -24,8 +24,8 @@ import polars as pl
 from foldline.core.errors import UserError
 from foldline.data import identity, submission_ids, table_checks, times
 from foldline.data.forecast_config import KNOWN, OF_SERIES
+from foldline.data.ragged import consecutive
 from foldline.data.roles import DataConfig
-from foldline.data.store import consecutive
 from foldline.data.table import Table
 
 LATE = 1.5  # usual steps: more between train and test, beyond data.forecast.gap, is said

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.data import competition_file, feature_file, featurize
+from foldline.data import competition_file, feature_file, featurize, store_contents
 from foldline.data.feature_file import Made
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.store import Store, of_arrays
@@ -46,7 +46,7 @@ class Recipe:
         families, columns = featurize.families_of(table, config), featurize.columns_of(table, levels)
         names = featurize.names_of(families, columns)
         ready: list[Family] = [ReadyFamily(family, tuple(family.expressions(columns))) for family in families]
-        roots, facts = featurize.roots_of(ready, columns), featurize.of_facts(table, config)
+        roots, facts = store_contents.roots_of(ready, columns), featurize.of_facts(table, config)
         return Recipe(ready, columns, names, roots, facts, config.times)
 
 
@@ -116,6 +116,6 @@ def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store
         UserError: a feature is not finite.
     """
     made = Made(table, recipe.families, recipe.columns, recipe.names)
-    arrays = featurize.arrays_of(table, recipe.columns, recipe.times)
-    meta = featurize.meta_of(made, arrays, recipe.roots, "") | recipe.facts
+    arrays = store_contents.arrays_of(table, recipe.columns, recipe.times)
+    meta = store_contents.meta_of(made, arrays, recipe.roots, "") | recipe.facts
     return of_arrays(NOWHERE, meta, {**arrays, "x": features_of(table, recipe) if x is None else x})

@@ -21,7 +21,7 @@ from torch import Tensor
 from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data.store import pad
+from foldline.data.ragged import pad
 from foldline.fit import network_values
 from foldline.fit.batch import Batch
 from foldline.fit.drawn_masks import Drawn, DrawnMasks

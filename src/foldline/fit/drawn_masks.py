@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from foldline.data.store import consecutive
+from foldline.data.ragged import consecutive
 from foldline.fit import labelled_series, network_values
 from foldline.fit.labelled_series import LabelledSeries
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from foldline.data import on_disk
-from foldline.data.store import consecutive, unpad
+from foldline.data.ragged import consecutive, unpad
 from foldline.fit import out_of_memory, training_windows
 from foldline.fit.datasets import Dataset
 from foldline.fit.device_dataset import Block

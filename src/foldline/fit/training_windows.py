@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline.core.errors import UserError
-from foldline.data.store import consecutive
+from foldline.data.ragged import consecutive
 from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 WAY_OUT = "Leave it out for this model: train = {windows = {length = 0}}."

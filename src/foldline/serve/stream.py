@@ -17,7 +17,7 @@ import polars as pl
 
 from foldline.core.errors import complain
 from foldline.data.held_features import ReadyFamily, Recipe, features_of, store_of
-from foldline.data.store import consecutive
+from foldline.data.ragged import consecutive
 from foldline.data.table import Table
 from foldline.experiment import lookahead
 from foldline.features import Family

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import rankdata
 
-from foldline.data.store import Store, pad
+from foldline.data.ragged import pad
+from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
 from foldline.evidence.audit.audit_check import CheckResult, listed
