@@ -26,7 +26,7 @@ from benchmarks import published_names
 from benchmarks.pages import Page
 from foldline.core.console import Terminal
 from foldline.fit import network_build, trainer
-from foldline.fit.device_dataset import Block as DeviceBlock
+from foldline.fit.device_block import Block as DeviceBlock
 from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.process_state import with_settings
 from foldline.fit.train_config import TrainConfig, lr_factor

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
 from foldline.fit import network_build, step_graphs, trainer
-from foldline.fit.device_dataset import Block, DeviceDataset
+from foldline.fit.device_block import Block
+from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State

@@ -24,7 +24,7 @@ from foldline.data.forecast_config import KNOWN, OF_SERIES, ForecastConfig
 from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, device_dataset, scaler, target_transform
+from foldline.fit import boosting_cell, device_block, scaler, target_transform
 from foldline.fit.labelled_series import labelled_series, unlabelled_series
 
 EVERY = FeaturesConfig(
@@ -113,7 +113,7 @@ def test_the_future_reaches_no_input_and_no_feature(home: Path, tmp_path: Path) 
     np.testing.assert_array_equal(one.x, two.x)
     every = np.arange(len(one.lengths))
     fitted = scaler.fit("standard", one, every, 0)
-    blocks = [device_dataset.place_block([unlabelled_series(each, every)], fitted, 12, CPU).x for each in (one, two)]
+    blocks = [device_block.place_block([unlabelled_series(each, every)], fitted, 12, CPU).x for each in (one, two)]
     assert torch.equal(*blocks)
     np.testing.assert_array_equal(
         boosting_cell.inputs(one, one.rows(every)), boosting_cell.inputs(two, two.rows(every))
@@ -129,7 +129,7 @@ def test_networks_get_each_series_own_known_steps(home: Path, tmp_path: Path) ->
     fitted = scaler.fit("standard", train, np.arange(12), 0)
     for store, part in ((train, labelled_series), (test, unlabelled_series)):
         every = np.arange(len(store.lengths))
-        x = device_dataset.place_block([part(store, every)], fitted, store.longest, CPU).x
+        x = device_block.place_block([part(store, every)], fitted, store.longest, CPU).x
         assert store.known_steps is not None
         known = np.arange(store.longest) < store.known_steps[:, None]
         np.testing.assert_array_equal(x[:, :, -1].numpy(), known)

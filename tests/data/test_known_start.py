@@ -20,7 +20,7 @@ from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
 from foldline.data.simulate_config import SimulateConfig
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, device_dataset, network_build, scaler
+from foldline.fit import boosting_cell, device_block, network_build, scaler
 from foldline.fit.labelled_series import unlabelled_series
 
 KNOWN, STEPS = 3, 10
@@ -52,7 +52,7 @@ def stores(competition: Competition) -> tuple[Store, Store]:
 def inputs(store: Store, fitted: scaler.Scaler) -> torch.Tensor:
     """What a network is given of the first series."""
     unlabelled = unlabelled_series(store, EVERY)
-    return device_dataset.place_block([unlabelled], fitted, STEPS, CPU).x
+    return device_block.place_block([unlabelled], fitted, STEPS, CPU).x
 
 
 def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from foldline.data.forecast_config import ForecastConfig
 from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, device_dataset, scaler
+from foldline.fit import boosting_cell, device_block, scaler
 from foldline.fit.labelled_series import unlabelled_series
 
 DATA = DataConfig(
@@ -50,7 +50,7 @@ def stores(competition: Competition) -> tuple[Store, Store]:
 def inputs(store: Store, fitted: scaler.Scaler) -> torch.Tensor:
     """What a network is given to predict all series."""
     every = unlabelled_series(store, np.arange(len(store.lengths)))
-    return device_dataset.place_block([every], fitted, store.longest, CPU).x
+    return device_block.place_block([every], fitted, store.longest, CPU).x
 
 
 def with_train_readings() -> dict[str, pl.DataFrame]:

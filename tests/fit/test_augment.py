@@ -11,7 +11,7 @@ import torch
 from lab import INSIDE, small_store
 from torch import Tensor
 
-from foldline.fit import augment, device_dataset, labelled_series, scaler
+from foldline.fit import augment, device_block, labelled_series, scaler
 from foldline.fit.batch import Batch
 from foldline.fit.train_config import AugmentConfig
 
@@ -116,7 +116,7 @@ def test_hidden_features_are_those_of_statics_as_if_they_were_zero() -> None:
     """In the features' own unit: what the network sees is a series whose one-hots are all 0."""
     data = small_store(static=True)  # feature 0 is made of the static column
     fitted = scaler.fit("standard", data, INSIDE, 0)
-    fold = device_dataset.place_block([labelled_series.labelled_series(data, INSIDE)], fitted, 6, torch.device("cpu"))
+    fold = device_block.place_block([labelled_series.labelled_series(data, INSIDE)], fitted, 6, torch.device("cpu"))
     whole = fold.batch(torch.arange(7))
     covered = drawn(augment.augment, whole, AugmentConfig(mask_static=1.0), fold)
     unscaled = covered.x.numpy() * fitted.scale + fitted.center
@@ -186,7 +186,7 @@ def test_only_the_share_is_shuffled() -> None:
 
 def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
     data = small_store(static=True)
-    fold = device_dataset.place_block(
+    fold = device_block.place_block(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )
     config = AugmentConfig(mixup=0.5, mixup_alpha=0.4, mask_static=0.5, shuffle=0.5)
@@ -197,7 +197,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
 
 def test_nothing_is_changed_where_no_part_is_switched_on() -> None:
     data = small_store()
-    fold = device_dataset.place_block(
+    fold = device_block.place_block(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )
     whole = fold.batch(torch.arange(7))
@@ -206,7 +206,7 @@ def test_nothing_is_changed_where_no_part_is_switched_on() -> None:
 
 def test_data_without_static_columns_can_have_every_part() -> None:
     data = small_store()
-    fold = device_dataset.place_block(
+    fold = device_block.place_block(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )
     config = AugmentConfig(mixup=1.0, mask_static=1.0, shuffle=1.0)

@@ -15,7 +15,7 @@ from foldline.data.store import Store, StoredAuxiliary
 from foldline.fit import scaler
 from foldline.fit.augment import augment
 from foldline.fit.batch import Batch
-from foldline.fit.device_dataset import place_block
+from foldline.fit.device_block import place_block
 from foldline.fit.labelled_series import labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.scaler import Scaler

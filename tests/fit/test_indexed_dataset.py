@@ -13,7 +13,7 @@ import torch
 from lab import INSIDE, padded, small_store, with_features
 
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
-from foldline.fit import device_dataset, scaler, training_windows
+from foldline.fit import device_block, device_dataset, scaler, training_windows
 from foldline.fit.batch import Batch
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
@@ -118,7 +118,7 @@ def test_a_window_is_a_cut_of_its_series() -> None:
     data = small_store(static=True)
     fold = windowed(data, "flat", "device")
     fitted = scaler.fit("robust", data, INSIDE, 0)
-    whole = device_dataset.place_block([labelled_series(data, np.arange(10))], fitted, 6, CPU)
+    whole = device_block.place_block([labelled_series(data, np.arange(10))], fitted, 6, CPU)
     fold.windows = replace_first(fold.windows, 1)
     place = int(np.flatnonzero(fold.windows.series == 5)[0])
     ((batch,),) = fold.batches(np.array([place]), 1)

@@ -23,8 +23,9 @@ from foldline.core import artefacts, files
 from foldline.data import featurize, loading
 from foldline.data.store import Store
 from foldline.experiment import config
-from foldline.fit import device_dataset, network_build, scaler, trainer
-from foldline.fit.device_dataset import Block, DeviceDataset
+from foldline.fit import device_block, network_build, scaler, trainer
+from foldline.fit.device_block import Block
+from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels, TeacherConfig
@@ -141,7 +142,7 @@ def test_on_the_device_only_the_known_start_is_an_input(rides: Path, tmp_path: P
     train, test = stores(START)
     fitted = scaler.fit("robust", train, np.arange(12), 0)
     labelled = pseudo_labels(test, tmp_path, (3.0,))
-    fold = device_dataset.place_block([labelled], fitted, STEPS, CPU)
+    fold = device_block.place_block([labelled], fitted, STEPS, CPU)
     assert fold.known is not None and torch.equal(fold.known[..., 0], torch.from_numpy(test.pad(labelled.known[:, 0])))
     start = torch.arange(STEPS) < START
     assert (fold.x[..., -1] == start.float()).all() and not fold.x[:, START:, -2].any()
@@ -156,7 +157,7 @@ def placed(folder: Path) -> tuple[Store, Scaler, Block]:
     train, test = stores()
     fitted = scaler.fit("robust", train, np.arange(12), 0)
     sets = [labelled_series(train, np.arange(12)), pseudo_labels(test, folder)]
-    return train, fitted, device_dataset.place_block(sets, fitted, STEPS, CPU)
+    return train, fitted, device_block.place_block(sets, fitted, STEPS, CPU)
 
 
 def trained(name: str, train: TrainConfig, data: Store, fitted: Scaler, block: Block, folder: Path) -> Tensor:

@@ -17,7 +17,7 @@ from lab import INSIDE, PARAMS, TRAIN, fitted, small_store, weights
 from foldline.cli.main import main
 from foldline.core.errors import UserError
 from foldline.fit import (
-    device_dataset,
+    device_block,
     labelled_series,
     network_build,
     out_of_memory,
@@ -254,7 +254,7 @@ def test_series_that_don_t_fit_at_all_are_a_users_error(monkeypatch: pytest.Monk
     with pytest.raises(
         UserError, match=r"full before the first pass: 1000 series of 6 steps .* take \d+\.\d KiB\. Crop"
     ):
-        device_dataset.place_block(labelled_sets, fitted_to, 6, torch.device("cpu"))
+        device_block.place_block(labelled_sets, fitted_to, 6, torch.device("cpu"))
 
 
 # ---------------------------------------------------------------- outside of a pass
@@ -322,7 +322,7 @@ def test_memory_that_is_full_at_the_update_leaves_the_last_good_checkpoint(
     assert epochs == [(0, 2)] and weights(again) == whole
 
 
-@pytest.mark.parametrize(("owner", "name"), [(trainer, "augment"), (device_dataset.Block, "batch")])
+@pytest.mark.parametrize(("owner", "name"), [(trainer, "augment"), (device_block.Block, "batch")])
 def test_memory_that_is_full_where_a_batch_is_made_is_a_users_error(
     owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,7 +356,7 @@ def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Ten
     gridded = replace(data, y=np.round(2 * np.array(data.y)) / 2)
     fit = scaler.fit("robust", gridded, np.arange(60), 0)
     every = labelled_series.labelled_series(gridded, np.arange(60))
-    fold = device_dataset.place_block([every], fit, 6, torch.device("cpu"))
+    fold = device_block.place_block([every], fit, 6, torch.device("cpu"))
     torch.manual_seed(0)
     network = network_build.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
     state = State(network, train, torch.device("cpu"))

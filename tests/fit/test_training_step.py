@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from foldline.data.store import Store
 from foldline.evidence.study import step_cost
-from foldline.fit import device_dataset, labelled_series, network_build, scaler, step_time, training_step
+from foldline.fit import device_block, labelled_series, network_build, scaler, step_time, training_step
 from foldline.fit.batch import Batch
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
@@ -34,7 +34,7 @@ def set_up(
     """A network before its first step, and a batch."""
     data = small_store() if data is None else data
     fit = scaler.fit("robust", data, INSIDE, 0)
-    fold = device_dataset.place_block([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
+    fold = device_block.place_block([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
     torch.manual_seed(0)
     state = State(network_build.network_of(name, params, data, fit), train, CPU)
     state.network.train()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from foldline.core.chunks import chunks
-from foldline.fit.device_dataset import BYTES_PER_CHUNK
+from foldline.fit.device_block import BYTES_PER_CHUNK
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.training_windows import Windows
 from foldline.models.packing import sent

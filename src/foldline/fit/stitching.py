@@ -12,7 +12,7 @@ from foldline.data import on_disk
 from foldline.data.ragged import consecutive, unpad
 from foldline.fit import out_of_memory, training_windows
 from foldline.fit.datasets import Dataset
-from foldline.fit.device_dataset import Block
+from foldline.fit.device_block import Block
 from foldline.fit.indexed_dataset import IndexedBlock, IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.train_config import TrainConfig

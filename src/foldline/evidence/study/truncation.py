@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from foldline.core.chunks import chunks
 from foldline.data.store import Store
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.fit.device_dataset import place_block
+from foldline.fit.device_block import place_block
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings

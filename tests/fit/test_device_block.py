@@ -10,8 +10,8 @@ import pytest
 import torch
 from lab import INSIDE, padded, small_store, with_features
 
-from foldline.fit import device_dataset, padded_lengths, scaler
-from foldline.fit.device_dataset import place_block
+from foldline.fit import device_block, padded_lengths, scaler
+from foldline.fit.device_block import place_block
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.scaler import Scaler
 
@@ -71,7 +71,7 @@ def test_pieces_of_any_size_make_the_same_fold(size: int, monkeypatch: pytest.Mo
     data = small_store()
     fitted = scaler.fit("robust", data, INSIDE, 0)
     whole = place_block([labelled_series(data, INSIDE)], fitted, 5, CPU)
-    monkeypatch.setattr(device_dataset, "BYTES_PER_CHUNK", size)
+    monkeypatch.setattr(device_block, "BYTES_PER_CHUNK", size)
     assert torch.equal(place_block([labelled_series(data, INSIDE)], fitted, 5, CPU).x, whole.x)
 
 
