@@ -1,10 +1,7 @@
-"""Atomic writes, hashes and locks: a kill or an error leaves the old content or the new one, never half of it."""
+"""Atomic writes and hashes: a kill or an error leaves the old content or the new one, never half of it."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,27 +90,3 @@ def test_home_of_an_installed_package_is_the_working_folder_unless_named(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert files.home() == Path.cwd() == tmp_path / "elsewhere" and files.runs() == Path.cwd() / "runs"
-
-
-WAITS = """
-import signal, sys
-from pathlib import Path
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test starts may inherit SIGINT ignored
-import polars  # puts a handler of its own before that one
-from foldline.core import files
-
-with files.lock(Path(sys.argv[1]), on_wait=lambda: print("waits", flush=True)):
-    print("taken")
-"""
-
-
-def test_ctrl_c_ends_a_wait_for_a_lock(tmp_path: Path) -> None:
-    with (
-        files.lock(tmp_path / "lock"),
-        subprocess.Popen([sys.executable, "-c", WAITS, tmp_path / "lock"], stdout=-1, stderr=-1) as one,
-    ):
-        assert one.stdout is not None and one.stdout.readline() == b"waits\n"
-        one.send_signal(signal.SIGINT)
-        out, err = one.communicate(timeout=300)
-    assert out == b"" and b"KeyboardInterrupt" in err

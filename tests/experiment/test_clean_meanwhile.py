@@ -17,7 +17,7 @@ import tiny
 from foldline.api.housekeeping import READING_RUNS, WRITING_RUNS
 from foldline.cli.main import main
 from foldline.cli.verb_table import VERBS
-from foldline.core import files, runs_lock
+from foldline.core import files, locks, runs_lock
 from foldline.experiment import clean
 
 CLEAN = ["clean", "caches", "unused", "old", "bench", "ledger", "--force"]
@@ -117,9 +117,9 @@ def test_locks_of_somebody_elses_files_are_shared_by_reading(tmp_path: Path, mon
         return real(self, mode, **more)
 
     monkeypatch.setattr(Path, "open", unwritable)
-    with files.lock(path, shared=True), files.lock(path, shared=True):
+    with locks.lock(path, shared=True), locks.lock(path, shared=True):
         pass
-    with pytest.raises(PermissionError), files.lock(path):
+    with pytest.raises(PermissionError), locks.lock(path):
         pass
 
 

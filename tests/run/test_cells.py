@@ -21,7 +21,7 @@ from lab import exhaust, jobs, keys, planned, silent, small_store
 
 from foldline import models
 from foldline.cli.main import main
-from foldline.core import artefacts, files, interrupt
+from foldline.core import artefacts, files, interrupt, locks
 from foldline.data import feature_file
 from foldline.experiment import stored_experiment, verification
 from foldline.fit.pretraining import PretrainConfig
@@ -283,7 +283,7 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
     context = multiprocessing.get_context("spawn")
     one, started, counted = jobs()[0], context.Barrier(3), context.Queue()
     both = [context.Process(target=_train_and_count, args=(one, started, counted)) for _ in range(2)]
-    with files.lock(files.runs() / "locks" / one.key):
+    with locks.lock(files.runs() / "locks" / one.key):
         for process in both:
             process.start()
         started.wait(timeout=200)
@@ -304,7 +304,7 @@ def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home
         threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 
     with ExitStack() as other:
-        other.enter_context(files.lock(files.runs() / "locks" / one.key))
+        other.enter_context(locks.lock(files.runs() / "locks" / one.key))
         given_up = threading.Timer(200.0, other.close)  # a wait that no signal ends goes on to train, and fails
         given_up.daemon = True
         given_up.start()

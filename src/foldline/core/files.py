@@ -1,4 +1,4 @@
-"""Files and folders: the home folder, atomic writes, hashes, locks.
+"""Files and folders: the home folder, atomic writes, hashes.
 
 The engine writes through this file, so that a kill at any moment leaves either the old content or the new one.
 """
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,21 +19,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
+from foldline.core.locks import lock
 
 if TYPE_CHECKING:  # a command that finds nothing to do has no need of it
     import numpy as np
-
-try:
-    import fcntl
-except ImportError:  # Windows: refused with a sentence by the command line before anything is locked
-    fcntl = None  # type: ignore[assignment]
-
 
 # Folders of runs/ that belong to no config, and entries of a config's own folder: a config can't have their name.
 SHARED_FOLDERS = ("bench", "cells", "data", "exact", "folds", "locks", "outside", "probes", "store", "ledger.csv")
 OWN_ENTRIES = ("audit", "latest")
 TEMPORARY = ".foldline-tmp"  # ending of a file that is being written: no user's own file has it, so it may be swept
-LOCK_LOOK_S = 0.05  # how often a lock that somebody else holds is looked at
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
@@ -282,56 +275,3 @@ def replace_symlink(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target.name)
     temporary.replace(link)
-
-
-@contextmanager
-def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = False) -> Iterator[None]:
-    """Hold a lock on a file, and wait while another process holds it; on_wait() is called before that.
-
-    The kernel frees the lock when its holder dies.
-
-    Args:
-        shared: others may hold it too, if they share it; else it is held by one alone.
-    """
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock_file(path, shared) as stream:
-            if not _takes(stream, kind):
-                if on_wait:
-                    on_wait()
-                while not _takes(stream, kind):
-                    time.sleep(LOCK_LOOK_S)
-            if _is_at(stream, path):  # else its last holder has removed it meanwhile: others lock a new one
-                yield
-                return
-
-
-def _takes(stream: IO[str], kind: int) -> bool:
-    """Take a lock unless somebody else holds it; a wait inside flock would not end with Ctrl-C once polars is imported.
-
-    That makes the system go on with calls which a signal interrupts (findings/polars-ctrl-c-while-waiting.sh).
-    """
-    try:
-        fcntl.flock(stream, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(stream: IO[str], path: Path) -> bool:
-    """Whether an open file is still what lies at a path."""
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock_file(path: Path, shared: bool) -> IO[str]:
-    """Open the file of a lock; to share one that somebody else has made, reading it is enough."""
-    try:
-        return path.open("a+")  # NFS wants a file open for reading to share a lock, and for writing to hold it alone
-    except PermissionError:
-        if shared and path.exists():
-            return path.open()
-        raise

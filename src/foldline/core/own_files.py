@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from foldline.core import files
+from foldline.core import locks
 from foldline.core.errors import UserError
 
 
@@ -51,7 +51,7 @@ def being_written(out: Path) -> Iterator[None]:
         )
 
     lock = out.with_name(f".{out.name}.lock")
-    with files.lock(lock, on_wait=refuse):
+    with locks.lock(lock, on_wait=refuse):
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from foldline.core import files
+from foldline.core import files, locks
 
 NO_RIGHT_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -35,7 +35,7 @@ def shared(on_wait: Callable[[], None]) -> Iterator[None]:
     try:
         with ExitStack() as held:
             try:
-                held.enter_context(files.lock(path(), on_wait, shared=True))
+                held.enter_context(locks.lock(path(), on_wait, shared=True))
             except OSError as error:
                 if error.errno not in NO_RIGHT_TO_WRITE:
                     raise
@@ -63,7 +63,7 @@ def alone() -> Iterator[None]:
     Raises:
         InUse: another command shares it.
     """
-    with files.lock(path(), on_wait=_refuse):
+    with locks.lock(path(), on_wait=_refuse):
         yield
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, locks
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.table import Table
@@ -113,7 +113,7 @@ def _write(
             on_progress(parts[count - 1].stop, total)
 
     folder = path.with_name(f".{path.stem}-{SERIES}.parts")
-    with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+    with locks.lock(files.runs() / "locks" / f"exact-{path.stem}"):
         if not damage(path):  # another process has decoded it while this one waited
             return
         try:
@@ -133,7 +133,7 @@ def keep(table: Table, found: pl.DataFrame) -> None:
     found: as the decoder returns them; its ids are the numbers of the table's rows.
     """
     path = path_of(table)
-    with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+    with locks.lock(files.runs() / "locks" / f"exact-{path.stem}"):
         if damage(path):
             with files.atomic(path) as stream:
                 found.write_parquet(stream)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.core import artefacts, files, interrupt
+from foldline.core import artefacts, files, interrupt, locks
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.data.time_spans import TimeSpans
@@ -52,7 +52,7 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
     cell = job.cell
     with ExitStack() as held:
         with interrupt.immediate():  # a wait for the lock has nothing to save: the first signal ends it
-            held.enter_context(files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
+            held.enter_context(locks.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
         _remove_leftovers(cell)
         if job.force or not cell.done:
             meter = Meter(cell.model.train.device_used if cell.model.is_network else "cpu", job.since)

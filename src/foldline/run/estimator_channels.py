@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, locks
 from foldline.data import open_rows
 from foldline.data.channel_files import ChannelFiles
 from foldline.data.store import Store
@@ -49,7 +49,7 @@ def of_other(cell: Cell, store: Store) -> ChannelFiles:
     Several cells are pre-trained on the same series: the others wait at the lock.
     """
     found, mark = _named(cell, f"other-{store.fingerprint}"), cell.folder / f"other-{store.fingerprint}.json"
-    with files.lock(files.runs() / "locks" / f"{cell.key}-{store.fingerprint}"):
+    with locks.lock(files.runs() / "locks" / f"{cell.key}-{store.fingerprint}"):
         why = artefacts.damage(mark)
         if not why:
             return found

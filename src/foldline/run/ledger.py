@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from foldline.core import files
+from foldline.core import files, locks
 from foldline.core.errors import UserError
 
 COLUMNS = (
@@ -130,7 +130,7 @@ def check(path: Path) -> str:
 
 def add_entry(path: Path, entry: dict[str, str]) -> bool:
     """Add a line to the ledger unless the submission's hash is in it; return whether it was added."""
-    with files.lock(files.runs() / "locks" / "ledger"):
+    with locks.lock(files.runs() / "locks" / "ledger"):
         ledger = read(path)
         if any(row["sha256"] == entry["sha256"] for row in ledger.rows):
             return False
@@ -142,7 +142,7 @@ def add_entry(path: Path, entry: dict[str, str]) -> bool:
 
 def add_scores(path: Path, sha256: str, public: str, private: str) -> None:
     """Write the leaderboard's scores into a submission's line; an empty one leaves the old one."""
-    with files.lock(files.runs() / "locks" / "ledger"):
+    with locks.lock(files.runs() / "locks" / "ledger"):
         ledger = read(path)
         for row in ledger.rows:
             if row["sha256"] == sha256:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldline.core import files
+from foldline.core import files, locks
 
 LOST_S = 900.0  # since the last heartbeat; then a worker elsewhere counts as dead, unless tune.lost_s says otherwise
 REGISTRATION_TIMEOUT_S = 60.0  # at most, since a trial began without the id of a lease; writing it takes a moment
@@ -38,27 +38,27 @@ class Leases:
         """The folder's random id, made by the first process that needs it."""
         path = self.folder / "id"
         if not path.exists():
-            with files.lock(self.folder / "id.lock"):
+            with locks.lock(self.folder / "id.lock"):
                 if not path.exists():
                     files.write_text(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
 
     def queue_lock(self) -> AbstractContextManager[None]:
         """Lock the queue: one worker at a time checks which trials are dead, and takes one."""
-        return files.lock(
+        return locks.lock(
             self.folder / "turn.lock"
         )  # the name that earlier versions use, which may run beside this one
 
     @contextmanager
     def hold(self, trial: int) -> Iterator[None]:
         """Hold the lease of a trial."""
-        with files.lock(self._path(trial)):
+        with locks.lock(self._path(trial)):
             yield
 
     def free(self, trial: int) -> bool:
         """Whether no worker that uses this folder holds the trial's lease."""
         try:
-            with files.lock(self._path(trial), on_wait=_refuse):
+            with locks.lock(self._path(trial), on_wait=_refuse):
                 return True
         except _Locked:
             return False

@@ -34,7 +34,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from foldline.core import files, own_files
+from foldline.core import locks, own_files
 from foldline.core.artefacts import Damaged
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import storage_retries
@@ -117,7 +117,7 @@ class KernelLock:
             OSError: the journal is not there; its folder may be unmounted, and nothing is made in its place.
         """
         self.journal.stat()
-        self.held = files.lock(_lock_of(self.journal))
+        self.held = locks.lock(_lock_of(self.journal))
         self.held.__enter__()
         try:
             self._repair()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, locks
 from foldline.core.errors import UserError
 from foldline.data import store
 from foldline.fit.checkpoint import CHECKPOINT
@@ -110,7 +110,7 @@ def unpack(parcels: Sequence[Parcel]) -> None:
     """Write parcels below runs/ on a node, unless what is there is the same; a mark is written last."""
     for parcel in parcels:
         folder = files.runs() / parcel.folder
-        with files.lock(files.runs() / "locks" / f"parcel-{files.digest([parcel.folder, parcel.mark])}"):
+        with locks.lock(files.runs() / "locks" / f"parcel-{files.digest([parcel.folder, parcel.mark])}"):
             if not _is_there(folder, parcel):
                 _write(folder, parcel)
 
@@ -158,7 +158,7 @@ def receive(cell: Cell, contents: Contents | None) -> None:
     """Write what a cell has left on a node into the driver's runs/; a kill at any moment leaves half a cell, or all."""
     if not contents:  # the folder is shared, or there is nothing
         return
-    with files.lock(files.runs() / "locks" / cell.key):
+    with locks.lock(files.runs() / "locks" / cell.key):
         if _is_another(cell.folder, contents):
             (cell.folder / DONE).unlink(missing_ok=True)  # first: what has no mark is no finished cell
             for path in _kept(cell.folder):
