@@ -1,6 +1,8 @@
 """One experiment as a whole: its config, the work before and after its cells, its record under runs/, and inference.
 
 - config.py, model_tables.py: a config file, checked and resolved; its [[model]] tables
+- model_checks.py, teacher_checks.py: what these ask for that does not go together
+- python_files.py: where a config's metric file and competition.py lie
 - preparation.py: data, folds, features and the plan of cells, before anything is trained
 - plan_summary.py, cell_runs.py: what a run is about to do, in words; its cells are run
 - multi_config.py: several configs (and members from outside) as one experiment

@@ -14,14 +14,22 @@ from typing import Any
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
-from foldline.data import competition_file, featurize, sample_submission, task
+from foldline.data import featurize, sample_submission, task
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig, post_processing
 from foldline.ensemble.post_processing import PostConfig
-from foldline.experiment import config_files, default_models, model_tables, serve_config, target_tables
+from foldline.experiment import (
+    config_files,
+    default_models,
+    model_checks,
+    model_tables,
+    python_files,
+    serve_config,
+    target_tables,
+)
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
@@ -236,7 +244,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
         raise UserError(f"{where}: the table [data] must be given.")
     default = ""
     if "model" not in tables:
-        data = _with_folders(strict_tables.build(DataConfig, tables["data"], f"{where}: data"), where)
+        data = python_files.with_folders(strict_tables.build(DataConfig, tables["data"], f"{where}: data"), where)
         try:
             tables, row = default_models.filled(tables, data)
         except UserError as error:
@@ -247,8 +255,8 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
-    made["data"] = _with_folders(made["data"], where)
-    made["features"] = _with_code(made["features"], made["data"], where)
+    made["data"] = python_files.with_folders(made["data"], where)
+    made["features"] = python_files.with_code(made["features"], made["data"], where)
     try:
         chosen = metric(*made["data"].metric_choice(0))
         task.check_answer(made["data"], chosen)
@@ -263,32 +271,12 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
-    _check_together(models, made["post"], made["executor"], where)
+    model_checks.check_together(models, made["post"], made["executor"], where)
     trains = [train for model in models if model.is_network for train in model.trainings]
     made["features"] = replace(made["features"], times=any(train.patches.by_time for train in trains))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))
     return Config(name=name, models=models, default=default, **made)
-
-
-def _check_together(models: Sequence[ModelConfig], post: PostConfig, executor: ExecutorConfig, where: str) -> None:
-    """Refuse models that [post] or [executor] does not go together with."""
-    estimators = [model.label for model in models if model.fitted_as == "estimator"]
-    if estimators and not post.decode:
-        raise UserError(
-            f"{where}: model {estimators[0]!r} estimates the rows that a decoder leaves open: set post.decode = true."
-        )
-    if post.ranked and not estimators:
-        raise UserError(
-            f"{where}: post.ranked = true takes what an estimator settles of open rows, but no model is one: put a "
-            'model "smoother" first, or leave post.ranked out.'
-        )
-    graphs = any(train.graphs for model in models if model.is_network for train in model.trainings)
-    if executor.together > 1 and graphs:
-        raise UserError(
-            f"{where}: train.graphs = true needs a process to itself, but executor.together = "
-            f"{executor.together} lets cells take turns in one. Set one of them back."
-        )
 
 
 def _with_full_cells(model: ModelConfig) -> ModelConfig:
@@ -301,39 +289,6 @@ def without_full_cells(config: Config) -> Config:
     """Return the config without cells on all series: they predict test series only, and have no score."""
     models = tuple(replace(model, train=replace(model.train, full_seeds=())) for model in config.models)
     return replace(config, train=replace(config.train, full_seeds=()), models=models)
-
-
-def _with_folders(data: DataConfig, where: str) -> DataConfig:
-    """Find the metric's file and competition.py: beside the config, in a record their copies there, else at home."""
-    if data.has_metric_file:
-        data = replace(data, metric_folder=_folder_of(data.metric, data.metric_folder, "metric", where))
-    if data.code:
-        data = replace(data, code_folder=_folder_of(data.code, data.code_folder, "code", where))
-        competition_file.of(data.code_path)  # refuses one that does not run
-    return data
-
-
-def _folder_of(name: str, folder: str, key: str, where: str) -> str:
-    folders = [Path(folder)] if folder else [Path(where).parent, files.home()]
-    found = [folder for folder in folders if (folder / name).is_file()]
-    if not found:
-        looked = " and ".join(str(folder.absolute()) for folder in folders)
-        raise UserError(f"{where}: data.{key} = {name!r} is not there; looked for in {looked}.")
-    return str(found[0].absolute())
-
-
-def _with_code(features: FeaturesConfig, data: DataConfig, where: str) -> FeaturesConfig:
-    """Give [features] the file with features(), if it names that family."""
-    if competition_file.FAMILY not in features.families:
-        return features
-    if data.code_path is None:
-        raise UserError(
-            f"{where}: features.families names {competition_file.FAMILY!r}, which is features() of competition.py, but "
-            'data.code names no such file. Set code = "competition.py" in [data].'
-        )
-    features = replace(features, competition_file=str(data.code_path))
-    features.built  # noqa: B018  (refuses a file without features())
-    return features
 
 
 def without_outside_members(config: Config) -> Config:

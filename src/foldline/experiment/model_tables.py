@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -11,13 +10,11 @@ from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
-from foldline.experiment import model_sizes, teacher_checks
-from foldline.fit import augment, channel_dropout, patches, pretraining, pseudo_labels, sample_config
-from foldline.fit.augmentation import views
+from foldline.experiment import model_checks, model_sizes, teacher_checks
+from foldline.fit import pretraining, pseudo_labels
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
-from foldline.fit.training_windows import WAY_OUT
 from foldline.models.heads import ANY_SCALE, HEADS, joint
 from foldline.models.ops import boosting_config
 from foldline.run.cells import ModelConfig
@@ -57,49 +54,13 @@ def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tupl
         if "label" not in table:
             same = sum(other.name == model.name for other in made)
             model = replace(model, label=f"{model.name}-{same + 1}") if same else model
-        _refuse_channels(model, made, data, f"{where}: model[{number}]")
+        model_checks.check_channels(model, made, data, f"{where}: model[{number}]")
         teacher_checks.check(model, made, data, f"{where}: model[{number}]")
         made.append(model)
     labels = [model.label for model in made]
     if len(set(labels)) < len(labels):
         raise UserError(f"{where}: every [[model]] needs a label of its own, but they are {', '.join(labels)}.")
     return tuple(made)
-
-
-def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: DataConfig, where: str) -> None:
-    """Refuse channels of no estimator, and estimators and their readers of what is no number at each step."""
-    if model.masked_copies < 0 or (model.masked_copies and not model.channels_from):
-        raise UserError(
-            f"{where}: masked_copies = {model.masked_copies} must be a number of copies of series with an estimator's "
-            "channels, whose exact rows are drawn: leave it out, or give channels_from."
-        )
-    if model.masked_copies and model.watched_share:
-        raise UserError(
-            f"{where}: masked_copies are of all training series, those whose score train.watch keeps out, too: set "
-            "train.watch.share = 0, or leave masked_copies out."
-        )
-    if not (model.channels_from or model.fitted_as == "estimator"):
-        return
-    estimators = [other.label for other in before if other.fitted_as == "estimator"]
-    if model.channels_from and model.channels_from not in estimators:
-        raise UserError(
-            f"{where}: channels_from = {model.channels_from!r} must be the label of an estimator further up, but these "
-            f"are {', '.join(estimators) or 'none'}: a [[model]] with name = 'smoother'."
-        )
-    if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher):
-        raise UserError(
-            f"{where}: channels_from is for networks and boosted trees, which learn the rows that are left open: leave "
-            "out teacher."
-        )
-    if data.level != "step" or data.kind != "regression" or len(data.target) > 1 or data.has_start or data.known:
-        raise UserError(f"{where}: an estimator of open rows is for one number at every step: leave it out.")
-    if data.target_transform:
-        raise UserError(
-            f"{where}: what reads an estimator's channels learns what that leaves, so that data.target_transform = "
-            f"{data.target_transform!r} would be another scale: leave it out."
-        )
-    if any(train.windows.used or train.patches.used for train in model.trainings):
-        raise UserError(f"{where}: windows and patches cut the series that channels belong to: leave them out.")
 
 
 def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: str) -> ModelConfig:
@@ -118,7 +79,7 @@ def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: s
         channels_from=strict_tables.convert(str, table.get("channels_from", ""), f"{where}.channels_from"),
         masked_copies=strict_tables.convert(int, table.get("masked_copies", 0), f"{where}.masked_copies"),
     )
-    _refuse_impossible_training(model, data, where)
+    model_checks.check_training(model, data, where)
     return model
 
 
@@ -256,62 +217,6 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
         listed = f"{', '.join(used[:-1])} and {used[-1]}"
         raise UserError(f"{where}.train: of [train] only {listed} matter to {name}, but got {', '.join(ignored)}.")
     return strict_tables.changed(train, changes, f"{where}.train")
-
-
-def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str) -> None:
-    """Refuse pre-training for what is no network, networks that no epoch trains, and unfit data."""
-    channel_dropout.check(model.label, model.train, data.channels)
-    if not model.is_network:
-        if model.pretrain:
-            raise UserError(f"{where}: {model.name} is no network: leave out pretrain.")
-        return
-    first, pretrain = model.train, model.pretrain  # the training that comes first
-    if pretrain is not None and joint.KEY in model.params.get("head", {}):
-        raise UserError(
-            f"{where}: series to pre-train on have no auxiliary targets: leave out pretrain or head.beside."
-        )
-    if pretrain is not None:
-        first = strict_tables.changed(model.train, pretrain.train, f"{where}.pretrain.train")
-    if pretrain is not None and pretrain.is_masked:
-        _refuse_masked(model, first, data, where)
-    if first.epochs == 0:
-        way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
-        raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
-    channel_dropout.check(model.label, first, data.channels)
-    for train in model.trainings:
-        patches.check(model.label, train.patches, data.has_start or bool(data.known))
-        augment.check(model.label, train, data.has_start or bool(data.known))
-        sample_config.check(model.label, train.sample, data, train.windows.used)
-        views.check(model.label, train.tta, data.has_start or bool(data.known))
-        if train.windows.used:
-            _refuse_windows(data, where)
-
-
-def _refuse_masked(model: ModelConfig, first: TrainConfig, data: DataConfig, where: str) -> None:
-    """Refuse to learn inputs where they hold more than inputs, or by what follows a score. first: its training."""
-    what = f'{where}: pretrain.source = "masked" learns inputs alone'
-    if data.has_start or data.known:
-        raise UserError(
-            f"{what}, but here are known targets beside them (data.observed, forecast, known): leave it out."
-        )
-    if model.channels_from:
-        raise UserError(f"{what}, but the channels of an estimator are made of labels: leave out channels_from or it.")
-    if first.schedule == "plateau":
-        raise UserError(f'{what}, so that no score is there to follow: give pretrain.train = {{schedule = "cosine"}}.')
-
-
-def _refuse_windows(data: DataConfig, where: str) -> None:
-    """Refuse [train.windows] where a part of a series does not say what its answers need."""
-    if data.level != "step":
-        raise UserError(
-            f"{where}: [train.windows] cuts series of which each step has an answer, but data.level is "
-            f"{data.level!r}. {WAY_OUT}"
-        )
-    if data.has_start:
-        raise UserError(
-            f"{where}: [train.windows] cuts series, and a window that begins later does not see the known start of its "
-            f"series (data.observed, or a forecast's history). {WAY_OUT}"
-        )
 
 
 def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
