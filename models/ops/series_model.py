@@ -1,4 +1,4 @@
-"""What models on features of whole series share: their config table's fields, and their interface.
+"""What models on features of whole series share: their config table's fields, their interface, and their file.
 
 One is a system of kind "series" (rocket, hydra, quant): n series of C channels and their own lengths in, (n, K) out.
 The engine's side is fit/series_cell.py.
@@ -6,12 +6,13 @@ The engine's side is fit/series_cell.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+import torch
 
 from foldline.models.contract import Kind, Part
 from foldline.models.ops import logistic
@@ -105,3 +106,25 @@ class SeriesModel(Protocol):
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
+
+
+def parts(count: int) -> list[np.ndarray]:
+    """Split 0 .. count - 1 into runs of AT_ONCE, whose series are read and computed together."""
+    return np.split(np.arange(count), np.arange(AT_ONCE, count, AT_ONCE))
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], kind: Kind) -> None:
+    """Write a fitted model's arrays, and the kind of target it was fitted on, to weights.safetensors."""
+    import safetensors.torch
+
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+    (folder / FILE).write_bytes(safetensors.torch.save(tensors, metadata={"kind": kind}))
+
+
+def read_arrays(folder: Path) -> tuple[dict[str, np.ndarray], Kind]:
+    """Read what `write_arrays` wrote."""
+    import safetensors
+
+    with safetensors.safe_open(folder / FILE, framework="np") as stored:
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        return arrays, stored.metadata()["kind"]

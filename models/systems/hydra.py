@@ -21,8 +21,8 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from foldline.models.ops import rocket_features
-from foldline.models.ops.series_model import AT_ONCE, FILE, KernelsConfig, Read
+from foldline.models.ops import rocket_features, series_model
+from foldline.models.ops.series_model import KernelsConfig, Read
 from foldline.models.systems import rocket
 from foldline.models.systems.rocket import Rocket
 
@@ -95,8 +95,7 @@ class Hydra(Rocket):
                 hydra_kernels.counted(values, dilations, taps[form], channels[form].ravel(), ends, x[place, form])
 
         with ThreadPoolExecutor(threads) as pool:  # each series by itself: threads change no bit
-            for begin in range(0, count, AT_ONCE):
-                numbers = np.arange(begin, min(begin + AT_ONCE, count))
+            for numbers in series_model.parts(count):
                 list(pool.map(one, numbers, read(numbers)))
                 if on_series:
                     on_series(int(numbers[-1]) + 1, count)
@@ -114,8 +113,4 @@ class Hydra(Rocket):
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        import safetensors
-
-        with safetensors.safe_open(folder / FILE, framework="np") as stored:
-            self.arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            self.kind = stored.metadata()["kind"]
+        self.arrays, self.kind = series_model.read_arrays(folder)

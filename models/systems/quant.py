@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from foldline.models.contract import Kind
-from foldline.models.ops import forest, interval_quantiles
-from foldline.models.ops.series_model import AT_ONCE, FILE, Read, SeriesConfig
+from foldline.models.ops import forest, interval_quantiles, series_model
+from foldline.models.ops.series_model import Read, SeriesConfig
 
 LONGEST = 10_000  # steps, of the reference length
 
@@ -88,7 +87,7 @@ class Quant:
     def _features(self, read: Read, count: int, on_series: Callable[[int, int], None] | None = None) -> np.ndarray:
         """Compute features (count, F) float32, some series at a time; a channel that a series lacks is its mean."""
         found, center = [], self.arrays["center"][:, None]
-        for numbers in _parts(count):
+        for numbers in series_model.parts(count):
             series = [np.where(np.isnan(each), center, each) for each in read(numbers)]
             lengths = np.array([[each.shape[1]] for each in series], dtype=np.float32)
             quantiles = interval_quantiles.features(series, int(self.arrays["steps"][0]), self.config.depth)
@@ -110,29 +109,17 @@ class Quant:
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""
-        import safetensors.torch
-
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in self.arrays.items()}
-        (folder / FILE).write_bytes(safetensors.torch.save(tensors, metadata={"kind": self.kind}))
+        series_model.write_arrays(folder, self.arrays, self.kind)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        import safetensors
-
-        with safetensors.safe_open(folder / FILE, framework="np") as stored:
-            self.arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            self.kind = stored.metadata()["kind"]
-
-
-def _parts(count: int) -> list[np.ndarray]:
-    """Split 0 .. count - 1 into runs of AT_ONCE."""
-    return np.split(np.arange(count), np.arange(AT_ONCE, count, AT_ONCE))
+        self.arrays, self.kind = series_model.read_arrays(folder)
 
 
 def _center(read: Read, count: int) -> np.ndarray:
     """Return the mean of each channel over all steps of `count` series, (C,) float32; 0 where none has it."""
     total, known = np.float64(0), np.int64(0)
-    for numbers in _parts(count):
+    for numbers in series_model.parts(count):
         together = np.concatenate(list(read(numbers)), axis=1)
         there = ~np.isnan(together)
         total = total + np.where(there, together, 0).sum(axis=1, dtype=np.float64)

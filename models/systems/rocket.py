@@ -21,15 +21,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 
 from foldline.models.contract import Kind
-from foldline.models.ops import calibration, logistic, ridge, rocket_features
+from foldline.models.ops import calibration, logistic, ridge, rocket_features, series_model
 from foldline.models.ops.rocket_features import ARRAYS, Kernels
-from foldline.models.ops.series_model import AT_ONCE, FILE, KernelsConfig, Read
+from foldline.models.ops.series_model import KernelsConfig, Read
 
 MANY = 4000  # series
 LEAST_SPREAD = 1e-7  # of a feature; below, it is the same for all series, and left out
@@ -128,7 +127,7 @@ class Rocket:
     def predict(self, read: Read, count: int, threads: int) -> np.ndarray:
         """Predict `count` series: (count, K) float64. read: returns series by their numbers 0 .. count - 1."""
         found = []
-        for numbers in _parts(count):
+        for numbers in series_model.parts(count):
             x = self._features(partial(_later, read, int(numbers[0])), len(numbers), threads)
             self._scale_features(x)
             found.append(ridge.predict(x, self.arrays["weights"], self.arrays["intercept"]))
@@ -145,7 +144,7 @@ class Rocket:
         total, square, count = 0.0, 0.0, 0
         first = read(np.arange(1))[0].mean(axis=1, dtype=np.float64)  # near the mean: squares lose no digits
         first = np.nan_to_num(first, nan=0.0)
-        for numbers in _parts(len(lengths)):
+        for numbers in series_model.parts(len(lengths)):
             together = np.concatenate(list(read(numbers)), axis=1) - first[:, None]
             known = ~np.isnan(together)
             together, count = np.where(known, together, 0.0), count + known.sum(axis=1)
@@ -189,7 +188,7 @@ class Rocket:
         pools = 4 if self.config.form == "multi" else 1
         ends = np.cumsum([pools * len(kernels.biases) for kernels in self.kernels])
         x = np.empty((count, ends[-1]), dtype=np.float32)
-        for numbers in _parts(count):
+        for numbers in series_model.parts(count):
             forms = [self._forms(series) for series in read(numbers)]
             for form, (kernels, end) in enumerate(zip(self.kernels, ends, strict=True)):
                 out = np.empty((len(numbers), len(kernels.biases), pools), dtype=np.float32)
@@ -216,31 +215,19 @@ class Rocket:
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""
-        import safetensors.torch
-
         arrays = {**self.arrays}
         for number, kernels in enumerate(self.kernels):
             arrays |= {f"kernels.{number}.{name}": getattr(kernels, name) for name in ARRAYS}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
-        (folder / FILE).write_bytes(safetensors.torch.save(tensors, metadata={"kind": self.kind}))
+        series_model.write_arrays(folder, arrays, self.kind)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        import safetensors
-
-        with safetensors.safe_open(folder / FILE, framework="np") as stored:
-            arrays: dict[str, Any] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            self.kind = stored.metadata()["kind"]
+        arrays, self.kind = series_model.read_arrays(folder)
         count = sum(name.endswith(".biases") for name in arrays)
         self.kernels = [
             Kernels(**{name: arrays[f"kernels.{number}.{name}"] for name in ARRAYS}) for number in range(count)
         ]
         self.arrays = {name: arrays[name] for name in OWN}
-
-
-def _parts(count: int) -> list[np.ndarray]:
-    """Split 0 .. count - 1 into runs of AT_ONCE."""
-    return np.split(np.arange(count), np.arange(AT_ONCE, count, AT_ONCE))
 
 
 def _later(read: Read, first: int, numbers: np.ndarray) -> Sequence[np.ndarray]:
