@@ -46,12 +46,12 @@ def count_checksums() -> None:
     artefacts._own = timed(artefacts._own)  # type: ignore[assignment]
     checkpoint._digest = timed(checkpoint._digest)  # type: ignore[assignment]
     checkpoint._is_as_written = timed(checkpoint._is_as_written)  # type: ignore[assignment]
-    from foldline.data import featurize
+    from foldline.data import feature_file
 
     class Counted:  # a chunk of the store is summed up in the thread that computed it
         of_bytes, of_chunks = staticmethod(timed(checksums.of_bytes)), staticmethod(checksums.of_chunks)
 
-    featurize.checksums = Counted  # type: ignore[assignment]
+    feature_file.checksums = Counted  # type: ignore[assignment]
 
 
 def quickstart() -> None:
