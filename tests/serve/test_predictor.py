@@ -110,6 +110,16 @@ def test_windows_are_series(home: Path, tmp_path: Path) -> None:
     assert_alike(load("bridge").predict(tiny_windows.frames()["test"]), submitted(home, "bridge"))
 
 
+def test_windows_count_their_time_from_their_own_start(home: Path, tmp_path: Path) -> None:
+    """As those of training do: a network sees the times of all steps."""
+    tables = tiny_windows.frames()
+    tables["test"] = tables["test"].with_columns(pl.col("second") + 100.0)
+    tiny_windows.install(home, tmp_path / "bridge", tables)
+    network = '{name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]}'
+    tiny.run("train", "bridge", f"model=[{network}]", "train.device=cpu", "train.epochs=1", "train.batch=4")
+    assert_alike(load("bridge").predict(tables["test"]), submitted(home, "bridge"))
+
+
 def test_a_table_without_rows_has_no_answers(trained: Path, test_rows: pl.DataFrame) -> None:
     predictor = load("rides")
     answers = predictor.predict(test_rows.clear())

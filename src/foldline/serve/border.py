@@ -95,7 +95,7 @@ class Border:
         data = self.data
         kind = rows[data.order].dtype
         moments = rows[data.order] if kind != pl.Float64 and data.known_column else None
-        rows = times.since_start(rows, data.order, data.key)
+        rows = times.since_start(rows, data.order, data.key, data.level == "window")
         names = rows[data.key].alias(data.id) if data.on_series else pl.int_range(rows.height, eager=True)
         if data.id not in rows.columns:  # ids only name rows in messages here
             rows = rows.hstack([names.alias(data.id)])
