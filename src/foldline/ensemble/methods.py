@@ -57,7 +57,9 @@ def _mean_or_median(rows: BlendRows, config: BlendConfig) -> MeanOrMedian:
     ordered = np.sort(rows.predictions, axis=0)
     reach = ordered[-1] - ordered[0]
     # loss of the mean above that of the median, (R, K): the sum of it over the rows below a limit is to be least
-    excess = rows.metric.loss(rows.y, rows.predictions.mean(axis=0)) - rows.metric.loss(rows.y, sorted_median(ordered))
+    both = (rows.predictions.mean(axis=0), sorted_median(ordered))
+    of_mean, of_median = (rows.metric.losses(rows.y, values, rows.weight) for values in both)
+    excess = of_mean - of_median
     if rows.row_weight is not None:
         excess = excess * rows.row_weight[:, None]
     limits = []

@@ -26,7 +26,7 @@ def unit_losses(rows: BlendRows, values: np.ndarray) -> tuple[np.ndarray, np.nda
     """Sum losses over each unit's rows, mean over targets: (U,), and the rows, or weights: (U,). values: (R, K)."""
     assert rows.metric.loss is not None, "a metric that is a mean of losses"
     units = np.unique(rows.units, return_inverse=True)[1]
-    losses = rows.metric.loss(rows.y, values).mean(axis=1)
+    losses = rows.metric.losses(rows.y, values, rows.weight).mean(axis=1)
     if rows.weight is not None:
         return np.bincount(units, losses * rows.weight), np.bincount(units, rows.weight)
     return np.bincount(units, losses), np.bincount(units)

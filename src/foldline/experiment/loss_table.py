@@ -54,9 +54,9 @@ class LossTable:
     def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
         """Sum losses, by their weights: (N, P, E). truth, predicted: (all rows, K)."""
         if metric.loss is None:  # the nearest thing to a loss, for pictures and slices
-            each = metric.row_loss(truth[self.scored], predicted[self.scored]) * truth.shape[1]
+            each = metric.row_loss(truth[self.scored], predicted[self.scored], self.weight) * truth.shape[1]
         else:
-            each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
+            each = metric.losses(truth[self.scored], predicted[self.scored], self.weight).sum(axis=-1)  # (R,)
         each = each if self.weight is None else each * self.weight
         return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
 

@@ -116,3 +116,13 @@ def test_more_answers_mean_fewer_resamples() -> None:
         count = intervals.count_of_resamples(answers)
         assert 40 <= count < 1000 and count * answers <= intervals.LARGEST_COST
     assert intervals.count_of_resamples(10_000_000) == intervals.FEWEST
+
+
+@pytest.mark.parametrize("name", ["mape", "rmspe", "rmsle"])
+def test_answers_of_weight_0_need_no_loss(name: str) -> None:
+    """They count as absent: also in an interval, a relative error of a truth of 0 is no mistake there."""
+    truth, series = np.array([[0.0], [1.0], [2.0], [4.0]]), np.arange(4)
+    prediction, weight = truth + np.array([[-1.0], [0.5], [0.2], [0.1]]), np.array([0.0, 1.0, 3.0, 2.0])
+    found = score_interval(metric(name), truth, prediction, series, weight)
+    assert found[:2] == score_interval(metric(name), truth[1:], prediction[1:], series[1:], weight[1:])[:2]
+    assert metric(name).row_loss(truth, prediction, weight)[0] == 0.0

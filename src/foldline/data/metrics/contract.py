@@ -183,11 +183,22 @@ class Metric:
             return "is no mean of losses"
         return "" if self.options.groups == "pooled" else "is a mean over groups"
 
-    def row_loss(self, truth: Array, prediction: Array) -> Array:
-        """Return a loss of each answer, (A,), for pictures: the metric's own, else that of `nearest_loss`."""
+    def losses(self, truth: Array, prediction: Array, weight: Array | None = None) -> Array:
+        """Return the loss of each value, (A, K); 0 of answers of weight 0: they count as absent, and may have no loss.
+
+        weight: (A,) as `score` takes it. Only where there is a `loss`.
+        """
         truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
+        if weight is None or (weight > 0).all():
+            return np.asarray(self.loss(truth, prediction))
+        found, kept = np.zeros(truth.shape), weight > 0
+        found[kept] = self.loss(truth[kept], prediction[kept])
+        return found
+
+    def row_loss(self, truth: Array, prediction: Array, weight: Array | None = None) -> Array:
+        """Return a loss of each answer, (A,), for pictures: the metric's own, else that of `nearest_loss`."""
         shown = self if self.loss is not None else self.nearest_loss(truth.shape[1])
-        return np.asarray(shown.loss(truth, prediction).mean(axis=1))
+        return np.asarray(shown.losses(truth, prediction, weight).mean(axis=1))
 
     def nearest_loss(self, columns: int) -> Metric:
         """Return the mean of a loss for pictures: the log loss where predictions are probabilities, else the error.

@@ -75,8 +75,7 @@ def score_interval(
         seed: of the bootstrap's draws.
     """
     if chosen.is_mean_of_losses:
-        loss = chosen.loss(truth.astype(np.float64), prediction.astype(np.float64))
-        return Interval(*interval(chosen, loss, series, weight))
+        return Interval(*interval(chosen, chosen.losses(truth, prediction, weight), series, weight))
 
     def score(draw: Draw) -> float:
         rows, of_group = draw.rows, chosen.drawn_groups(groups, draw)

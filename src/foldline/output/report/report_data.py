@@ -221,7 +221,7 @@ class ReportData:
     def _error(self, shown: Metric, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         """Compute a metric over the scored answers of each group, as they weigh. group: (R,) int64, below `groups`."""
         scored, weight = self.train.scored, self.weight
-        loss = shown.row_loss(self.truth[scored], values[scored])
+        loss = shown.row_loss(self.truth[scored], values[scored], weight)
         count = np.bincount(group[scored], weight, groups)
         loss = loss if weight is None else loss * weight
         mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.where(count > 0, count, 1), np.nan)
