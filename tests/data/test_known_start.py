@@ -135,6 +135,21 @@ def test_a_start_that_is_not_there_is_refused(home: Path, tmp_path: Path) -> Non
         replace(DATA, observed=-1)
 
 
+def test_a_step_of_the_start_without_a_target_is_missing_to_trees(home: Path, tmp_path: Path) -> None:
+    """It is not 0, in a training table, where it may lack; and cells that took it for 0 have another key."""
+    tables, lacks, shown = frames(), [], []
+    for speed in (pl.col("speed"), pl.when(pl.col("row") != 1001).then("speed")):  # the second step of the first ride
+        tables["train"] = frames()["train"].with_columns(speed)
+        train, test = stores(load(tmp_path / "a", tables))
+        shown.append(boosting_cell.inputs(train, train.rows(EVERY))[:, -KNOWN:])
+        assert not np.isnan(boosting_cell.inputs(test, test.rows(EVERY))).any()
+        lacks.append(boosting_cell.start_lacks(train))
+    whole, lacking = shown
+    assert np.isnan(lacking[:STEPS, 1]).all() and lacks == [False, True]
+    lacking[:STEPS, 1] = whole[:STEPS, 1]
+    np.testing.assert_array_equal(lacking, whole)
+
+
 def test_a_simulated_competition_shows_the_start_and_hides_the_rest(home: Path) -> None:
     roles = DataConfig(
         id="id",

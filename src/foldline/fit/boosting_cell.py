@@ -255,10 +255,18 @@ def known_columns(store: Store, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([*values, *steps], axis=1)
 
 
+def start_lacks(store: Store) -> bool:
+    """Return whether a step of a known start of one length for all lacks its target: in a training table it may."""
+    if not store.observed or store.known_steps is not None or store.given is not None:
+        return False
+    return bool((store.in_start[:, None] & ~store.known).any())
+
+
 def _known_starts(store: Store) -> np.ndarray:
     """Return the latest known targets of each series, (N, observed, K); NaN where there are none, 0 behind its end."""
     if store.known_steps is None:
-        return store.pad(store.y, steps=store.observed)
+        y, known = (store.pad(each, steps=store.observed) for each in (store.y, store.known))
+        return np.where(known | ~store.mask(steps=store.observed)[..., None], y, np.nan)
     steps = store.known_steps[:, None] - store.observed + np.arange(store.observed)  # (N, observed)
     inside = (steps >= 0) & (steps < store.lengths[:, None])
     rows = store.offsets[:, None] + np.where(inside, steps, 0)

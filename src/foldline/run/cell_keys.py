@@ -30,6 +30,8 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
         depends["watched_by"] = inputs.folds.time.spans.fingerprint
     if inputs.folds.units is not None and (model.watched_share or model.fitted_as == "series"):
         depends["units"] = files.digest(inputs.folds.units.tolist())
+    if model.fitted_as == "rows" and boosting_cell.start_lacks(inputs.train):
+        depends["known_start"] = "missing where it is not known"  # older versions had 0 there
     if cell.start is not None:
         depends["start"] = cell.start.key
     if cell.channels is not None:
