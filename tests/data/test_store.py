@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,3 +121,19 @@ def test_a_feature_too_large_for_float32_is_refused_and_leaves_no_store(home: Pa
     with pytest.raises(UserError, match=r"must be finite in float32.* in k 0 of"):
         featurize.obtain(huge, CONFIG, LEVELS)
     assert not list((home / "runs" / "store").iterdir())
+
+
+def test_a_test_table_has_a_store_for_each_number_of_classes(home: Path) -> None:
+    """They are those of the training table, which may change beside the same test table."""
+    data = DataConfig(
+        id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), kind="multiclass", metric="f1"
+    )
+    train = Table(Path("train.csv"), data, table().frame.with_columns(y=pl.col("i") % 3), table().lengths)
+    made = []
+    for classes in ((0, 1, 2), (0, 1)):
+        test = Table(Path("test.csv"), data, table().frame.drop("y"), table().lengths, classes=classes)
+        made.append(featurize.obtain(test, CONFIG, LEVELS))
+        assert made[-1].targets == made[-1].task.classes == len(classes)
+    own, others = (replace(train, classes=classes) for classes in ((0, 1, 2), (0, 1, 2, 3)))
+    assert featurize.obtain(own, CONFIG, LEVELS).targets == 3
+    assert featurize.obtain(others, CONFIG, LEVELS).targets == 4

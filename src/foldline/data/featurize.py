@@ -169,11 +169,23 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
+            **_of_other_classes(table),
             **({"times": True} if config.times else {}),
             **of_facts(table, config),
         }
     )
     return files.runs() / "store" / key
+
+
+def _of_other_classes(table: Table) -> dict[str, Any]:
+    """Return the classes of a table that has those of another one: how many they are, its store says.
+
+    Nothing where they are its own, as in a training table, so that older keys stay as they are.
+    """
+    if not table.classes:
+        return {}
+    own = set(table.frame[table.data.target[0]].unique().drop_nulls()) if table.labelled else set()
+    return {} if own == set(table.classes) else {"classes": [str(label) for label in table.classes]}
 
 
 def of_facts(table: Table, config: FeaturesConfig) -> dict[str, Any]:
