@@ -11,6 +11,7 @@ import pytest
 import tiny
 import tiny_windows
 from lab import plan_inputs
+from tiny_classes import Songs
 from training_spy import TrainingData
 
 from foldline.cli.main import main
@@ -268,3 +269,20 @@ def test_series_to_pretrain_on_are_of_other_groups(home: Path, tmp_path: Path) -
             continue
         with pytest.raises(UserError, match=r"place old@0 is of team blue, which is there, too; 2 such"):
             pretraining.pretraining_data(found, features, competition, np.arange(2))
+
+
+@pytest.mark.parametrize("label", ["robin & co", "wren"])
+def test_series_to_pretrain_on_need_not_have_all_classes(label: str, home: Path, tmp_path: Path) -> None:
+    """Their columns are those of the competition: a network of fewer would not fit, one of others would be mixed up."""
+    songs, folder = Songs("multiclass"), tmp_path / "old"
+    songs.install(home, tmp_path / "songs")
+    chosen = config.load(Path("songs"))
+    competition = loading.load(chosen.data)
+    found, inside = pretraining.PretrainConfig(source=str(folder)), np.arange(2)
+    old = songs.table(901, 6, seed=7)
+    tiny.write(folder, {"train": old.filter(pl.col("answer") != label)})
+    store = pretraining.pretraining_data(found, chosen.features, competition, inside)
+    assert store.targets == 3 and not store.y[:, competition.train.classes.index(label)].any()
+    tiny.write(folder, {"train": old.with_columns(answer=pl.col("answer").replace({label: "finch"}))})
+    with pytest.raises(UserError, match=r"must hold labels of the training table .* but holds 'finch'"):
+        pretraining.pretraining_data(found, chosen.features, competition, inside)

@@ -134,12 +134,13 @@ def load_table(
     labelled: bool,
     levels: Levels | None = None,
     facts: ColumnFacts | None = None,
+    classes: tuple[object, ...] | None = None,
 ) -> Table:
     """Read a table and check it (table_checks.py); of a forecast the windows of a training table (forecast.py).
 
     Arguments and errors are those of `whole_series`.
     """
-    table = whole_series(source, data, labelled, levels, facts=facts)
+    table = whole_series(source, data, labelled, levels, classes, facts)
     return forecast.training_windows(table) if labelled and data.forecast.on else table
 
 

@@ -117,8 +117,8 @@ def pretraining_data(
         source = assemble.of_file(readers.locate(_simulated(config, competition, inside), "train"))
     else:
         source = assemble.source_of(competition.data, Path(config.source), "train")
-    levels, facts = competition.levels, competition.train.facts
-    table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
+    levels, train = competition.levels, competition.train
+    table = loading.load_table(source, data, labelled=True, levels=levels, facts=train.facts, classes=train.classes)
     table = known_values.of_training(table, competition.test)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)

@@ -94,8 +94,8 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source not in ("simulate", "masked"):
             source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")
-            levels, facts = competition.levels, competition.train.facts
-            tables.append(loading.load_table(source, competition.data, labelled=True, levels=levels, facts=facts))
+            data, levels, train = competition.data, competition.levels, competition.train
+            tables.append(loading.load_table(source, data, True, levels, train.facts, train.classes))
             sides.append(np.full(len(tables[-1].lengths), -2 - number))
     lengths = np.concatenate([table.lengths for table in tables])
     return ComparedSeries(tables=tables, steps=Compared.steps_of(lengths), side=np.concatenate(sides))
