@@ -105,6 +105,14 @@ def test_dates_in_one_table_and_numbers_in_the_other_are_refused(tmp_path: Path)
         loading.load(replace(DATA, source=str(tmp_path)))
 
 
+def test_dates_in_one_table_and_long_numbers_in_the_other_are_refused(tmp_path: Path) -> None:
+    long = 1_600_000_000_123_456_789
+    (tmp_path / "train.csv").write_text(f"row,ride,when,power,speed\n1,1,{long},1,1\n2,1,{long + 9},2,2\n")
+    (tmp_path / "test.csv").write_text("row,ride,when,power\n3,2,2020-01-01,1\n4,2,2020-01-02,2\n")
+    with pytest.raises(UserError, match=r"test.csv: 'when' must be of the kind .* only .*test.csv holds dates"):
+        loading.load(replace(DATA, source=str(tmp_path)))
+
+
 def test_days_may_be_written_with_slashes_year_first(tmp_path: Path) -> None:
     texts = ["2020/02/28", "2020/02/29 08:00", "2020-03-01"]
     assert order(texts * 2, tmp_path, csv=True) == [0, 115200, 172800] * 2

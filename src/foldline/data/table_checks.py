@@ -80,6 +80,11 @@ def same_clock(train: Table, test: Table) -> None:
     Raises:
         UserError
     """
+    if train.of_dates != test.of_dates and train.since_start == test.since_start:
+        raise UserError(
+            f"{test.path}: {test.data.order!r} must be of the kind that it is in {train.path}, but only "
+            f"{train.path if train.of_dates else test.path} holds dates or times. Write both alike."
+        )
     if train.since_start != test.since_start:
         raise UserError(
             f"{test.path}: {test.data.order!r} must be of the kind that it is in {train.path}, but dates, times or "
