@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import loading, time_spans, times
+from foldline.data import assemble, loading, time_spans, times
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 
@@ -111,6 +111,20 @@ def test_dates_in_one_table_and_long_numbers_in_the_other_are_refused(tmp_path: 
     (tmp_path / "test.csv").write_text("row,ride,when,power\n3,2,2020-01-01,1\n4,2,2020-01-02,2\n")
     with pytest.raises(UserError, match=r"test.csv: 'when' must be of the kind .* only .*test.csv holds dates"):
         loading.load(replace(DATA, source=str(tmp_path)))
+
+
+def test_dates_of_the_order_are_no_column_of_a_metric_file(tmp_path: Path) -> None:
+    """They count from the start of each series: their copy is what the file may read."""
+    data = replace(DATA, metric="m.py", metric_columns=("when",))
+    rows = pl.DataFrame({"row": range(2), "ride": [1, 1], "when": DAYS[:2], "power": [1.0, 2.0], "speed": [1.0, 2.0]})
+    rows.write_csv(tmp_path / "train.csv")
+    with pytest.raises(UserError, match=r"'when', which counts from the start .* copies = \{when_too = \"when\"\}"):
+        loading.load_table(tmp_path / "train.csv", data, labelled=True)
+    copied = replace(data, metric_columns=("day",), copies={"day": "when"}, source=str(tmp_path))
+    table = loading.load_table(assemble.source_of(copied, tmp_path, "train"), copied, labelled=True)
+    assert table.frame["day"].to_list() == ["2020-02-28", "2020-02-29"]
+    rows.with_columns(when=pl.Series([7, 9])).write_csv(tmp_path / "train.csv")
+    assert loading.load_table(tmp_path / "train.csv", data, labelled=True).frame["when"].to_list() == [7, 9]
 
 
 def test_days_may_be_written_with_slashes_year_first(tmp_path: Path) -> None:

@@ -72,6 +72,18 @@ def series(table: Table) -> None:
         _weights(table)
     if data.group and data.group in frame.columns:
         constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
+    if table.labelled:
+        _metric_columns(table)
+def _metric_columns(table: Table) -> None:
+    """Refuse the order for a metric file where it counts from the start of each series: it would read no dates."""
+    data = table.data
+    if data.order in data.metric_columns and (table.since_start or data.level == "window"):
+        raise UserError(
+            f"{table.path}: data.metric_columns names {data.order!r}, which counts from the start of each series here. "
+            f'Give it a second name by copies = {{{data.order}_too = "{data.order}"}}, and name that.'
+        )
+
+
 
 
 def same_clock(train: Table, test: Table) -> None:
