@@ -212,3 +212,12 @@ def test_a_step_without_all_targets_is_a_mistake_or_not_scored(tmp_path: Path) -
         table(tmp_path, rows.with_columns(y=pl.lit(None, pl.Float64)), counted)
     with pytest.raises(ValueError, match="missing_targets is about steps"):
         replace(counted, level="series")
+
+
+def test_a_series_without_a_group_is_refused_where_the_group_is_static_too(tmp_path: Path) -> None:
+    """A static column may be missing, and is then a category of its own; what folds hold together may not."""
+    rows, grouped = mixed().with_columns(s=pl.when(pl.col("k") != "a").then("s")), replace(ROLES, group="s")
+    with pytest.raises(UserError, match=r"'s' is the group of a series and must have a value, but is empty in k a; 1 "):
+        table(tmp_path, rows, grouped)
+    assert table(tmp_path, rows.drop("y"), grouped).frame["s"].null_count() == 1  # of test nobody needs it
+    assert table(tmp_path, mixed(), grouped).groups.tolist() == [0, 1, 0]

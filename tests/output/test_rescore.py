@@ -70,6 +70,11 @@ def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture
     assert "lacks second, which data.observed = 1 needs" in capsys.readouterr().err
 
 
+def test_rows_of_the_truth_need_no_group(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TRUTH.with_columns(team=pl.Series(["x", None, "y", "y", None])).write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.group=team") == {"all": pytest.approx(3.5 / 3), "Private": 2.0, "Public": 0.75}
+
+
 def test_names_that_are_numbers_and_conditions_on_names_will_do(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,8 +72,11 @@ def series(table: Table) -> None:
         _weights(table)
     if data.group and data.group in frame.columns:
         constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
+        _grouped(table)
     if table.labelled:
         _metric_columns(table)
+
+
 def _metric_columns(table: Table) -> None:
     """Refuse the order for a metric file where it counts from the start of each series: it would read no dates."""
     data = table.data
@@ -84,6 +87,15 @@ def _metric_columns(table: Table) -> None:
         )
 
 
+def _grouped(table: Table) -> None:
+    """Refuse a training series without a group: other static columns may be missing, but folds go by this one."""
+    missing = table.frame[table.data.group].gather(table.starts).is_null()
+    if table.labelled and missing.any():
+        key = f"{table.data.key} {table.keys[int(missing.arg_true()[0])]}"
+        raise UserError(
+            f"{table.path}: {table.data.group!r} is the group of a series and must have a value, but is empty in "
+            f"{key}; {int(missing.sum())} such series. Write it, or name another data.group."
+        )
 
 
 def same_clock(train: Table, test: Table) -> None:

@@ -130,10 +130,11 @@ def _true_answers(task: Task, known: pl.DataFrame, path: Path) -> TrueAnswers:
 
 
 def _numbers(known: pl.DataFrame, name: str) -> np.ndarray:
-    """Number what a column names, (A,) int64; without the column all rows are one."""
+    """Number what a column names, (A,) int64, empty cells last; without the column all rows are one."""
     if name not in known.columns:
         return np.zeros(known.height, dtype=np.int64)
-    return known[name].rank("dense").to_numpy().astype(np.int64) - 1
+    ranks = known[name].rank("dense")
+    return (ranks - 1).fill_null(ranks.max() or 0).to_numpy().astype(np.int64)
 
 
 def _scored(part: str, answers: TrueAnswers, values: np.ndarray) -> Scored:
