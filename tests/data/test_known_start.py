@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,7 +40,7 @@ def frames(later: float | None = None) -> dict[str, pl.DataFrame]:
     return tables
 
 
-def load(folder: Path, tables: dict[str, pl.DataFrame], **changes: int) -> Competition:
+def load(folder: Path, tables: dict[str, pl.DataFrame], **changes: Any) -> Competition:
     return loading.load(replace(DATA, source=str(tiny.write(folder, tables)), **changes))
 
 
@@ -133,6 +134,23 @@ def test_a_start_that_is_not_there_is_refused(home: Path, tmp_path: Path) -> Non
         load(tmp_path / "c", frames(1.0), observed=10)
     with pytest.raises(ValueError, match="observed must be a number of steps"):
         replace(DATA, observed=-1)
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        {"static": ("known",)},
+        {"static": ("known",), "static_numeric": ("known",)},
+        {"inputs": ("power", "known"), "categorical": ("known",)},
+    ],
+)
+def test_a_column_of_known_steps_may_have_another_role_too(role: Any, home: Path, tmp_path: Path) -> None:
+    tables = frames()
+    tables["train"] = tables["train"].with_columns(known=2 + pl.col("bike") // 28)
+    tables["test"] = tables["test"].with_columns(known=pl.lit(KNOWN))
+    found = load(tmp_path / "a", tables, observed="known", **role)
+    assert set(found.train.known_steps.tolist()) == {2, 3} and set(found.test.known_steps.tolist()) == {KNOWN}
+    assert found.levels["known"] == (() if "static_numeric" in role else (2.0, 3.0))
 
 
 def test_a_step_of_the_start_without_a_target_is_missing_to_trees(home: Path, tmp_path: Path) -> None:

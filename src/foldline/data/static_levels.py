@@ -37,10 +37,11 @@ def typed_all(
     """
     found = []
     for name in (*data.static, *data.categorical_inputs):
+        texts = frame[name].cast(pl.String)  # numbers, where data.observed names it, too
         if name in data.static_numeric or (levels is not None and not levels[name]):
-            column = as_number(frame[name], path)
+            column = as_number(texts, path)
         else:
-            column = typed(frame[name], levels[name] if levels else None, path)
+            column = typed(texts, levels[name] if levels else None, path)
         found.append(on_disk.kept(column))
         if levels is None and column.null_count() == len(column):
             raise UserError(f"{path}: column {name!r} is empty in all rows. Leave it out of [data].")

@@ -41,6 +41,8 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     }
     numbers |= {data.order: readers.ORDER} if data.order in needed else {}
     statics: readers.Wanted = {n: pl.String() for n in needed if n in (*data.static, *data.categorical_inputs)}
+    texts = (*data.static, *data.categorical_inputs)
+    statics: readers.Wanted = {n: pl.String() for n in needed if n in texts and n not in numbers}
     more = [name for name in data.metric_columns if name not in (*numbers, *statics, *data.target)]
     names = [name for name in (data.key, data.group, *needed) if name in there and name not in (*numbers, *statics)]
     wanted: readers.Wanted = dict.fromkeys(names) | dict.fromkeys(more, pl.String())
