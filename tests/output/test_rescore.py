@@ -162,6 +162,12 @@ def test_a_static_of_the_truth_is_compared_as_a_number(folder: Path, capsys: pyt
     assert answer(capsys, "data.scored=bike < 25")["all"] == 1.25
 
 
+def test_what_stands_for_a_missing_input_does_so_in_the_truth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TRUTH.with_columns(coasting=pl.Series(["0", "-", "0", "1", "0"])).write_csv(folder / "truth.csv")
+    words = ["data.missing_values={coasting = ['-']}", "data.scored=coalesce(coasting, 1) == 0"]
+    assert answer(capsys, *words) == {"all": 0.75, "Public": 0.75}  # rows 1 and 3
+
+
 @pytest.mark.parametrize(
     ("template", "submission"),
     [

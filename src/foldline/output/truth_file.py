@@ -40,7 +40,7 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
         n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight, data.observed, *apart)
     }
     numbers |= {data.order: readers.ORDER} if data.order in needed else {}
-    statics: readers.Wanted = {n: pl.String() for n in needed if n in (*data.static, *data.categorical_inputs)}
+    numbers |= {name: readers.Numbers(markers) for name, markers in data.markers.items() if name in numbers}
     texts = (*data.static, *data.categorical_inputs)
     statics: readers.Wanted = {n: pl.String() for n in needed if n in texts and n not in numbers}
     more = [name for name in data.metric_columns if name not in (*numbers, *statics, *data.target)]
