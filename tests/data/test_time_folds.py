@@ -105,6 +105,8 @@ def test_a_series_across_an_origin_is_on_neither_side_of_its_fold(tmp_path: Path
         [f"2024-01-{n:02d}" for n in range(1, 13)],
         [f"2024-01-{n:02d}T10:30:00+01:00" for n in range(1, 13)],
         [f"2024-01-{n:02d} 10:30" for n in range(1, 13)],
+        [f"2024-01-{n:02d}T10:30" for n in range(1, 13)],
+        [f"2024-01-{n:02d} 10:30Z" for n in range(1, 13)],
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

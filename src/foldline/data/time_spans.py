@@ -16,11 +16,14 @@ from foldline.data.table import Table
 
 DAY = 86_400_000_000  # microseconds: dates are counted in these, gaps between them in days
 
-DATES = (  # what a text may be, the last two with an offset from UTC
+DATES = (  # what a text may be, the last four with an offset from UTC
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M%#z",
+    "%Y-%m-%dT%H:%M%#z",
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
