@@ -357,3 +357,12 @@ def test_from_files_to_a_submission_and_new_ones(home: Path, tmp_path: Path) -> 
     assert first.count(b"\n") == 1 + shops()["test"].height
     assert main(["infer", "shops", f"data.source={source}"]) == 0
     assert tiny.submission(home, "shops") == first
+
+
+def test_dates_of_both_tables_are_written_alike(home: Path, tmp_path: Path) -> None:
+    tables, zone = shops(), pl.format("{}T00:00:00Z", "day").alias("day")
+    zoned = {name: tables[name].with_columns(zone) for name in ("train", "test")}
+    assert load(tmp_path / "a", {**tables, **zoned}).test.known_steps.tolist() == [HISTORY] * 6
+    with pytest.raises(UserError, match=r"test\.csv: 'day' goes on from .*train\.csv and must hold .* of one kind"):
+        load(tmp_path / "b", {**tables, "train": zoned["train"]})
+

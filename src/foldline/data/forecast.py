@@ -172,10 +172,19 @@ def _without_ids(frame: pl.DataFrame, test: Table) -> pl.DataFrame:
 
 
 def _moments(whole: Table, test: Table, before: np.ndarray) -> pl.Series | None:
-    """Return the dates of rows of train and all of test behind them; None: times are numbers."""
+    """Return the dates of rows of train and all of test behind them; None: times are numbers.
+
+    Raises:
+        UserError: only one of the two has a zone.
+    """
     if whole.moments is None or test.moments is None:
         return None
-    return pl.concat(times.of_one_type([whole.moments.gather(before), test.moments]))
+    try:
+        return pl.concat(times.of_one_type([whole.moments.gather(before), test.moments]))
+    except times.NotATime as error:
+        raise UserError(
+            f"{test.path}: {test.data.order!r} goes on from {whole.path} and must hold {error}. Write both alike."
+        ) from error
 
 
 def _naming(test: Table, of_test: np.ndarray) -> pl.DataFrame | None:
