@@ -366,3 +366,10 @@ def test_dates_of_both_tables_are_written_alike(home: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"test\.csv: 'day' goes on from .*train\.csv and must hold .* of one kind"):
         load(tmp_path / "b", {**tables, "train": zoned["train"]})
 
+
+def test_long_whole_numbers_have_no_calendar(home: Path, tmp_path: Path) -> None:
+    tables, long = shops(dates=False), pl.col("day") + (1 << 60)
+    found = load(tmp_path / "a", {**tables, **{name: tables[name].with_columns(long) for name in ("train", "test")}})
+    with pytest.raises(UserError, match=r"calendar needs dates or times as data\.order"):
+        stores(found)
+    assert stores(found, FeaturesConfig(families=("raw", "target_lags")))[0].names[0] == "promo"

@@ -106,7 +106,7 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
         categories=data.categorical_inputs,
         targets=data.target if data.has_start else (),
         gap=data.forecast.gap,
-        has_moments=table.moments is not None,
+        has_moments=table.moments is not None and table.of_dates,  # moments may be long whole numbers
     )
 
 
