@@ -287,6 +287,7 @@ def test_a_plain_file_of_key_and_fold_is_taken(tmp_path: Path) -> None:
         ("k,fold\n1,0\n", r"mine\.csv must have the folds 0 to 2, because folds\.k is 3, but has 0\. Set folds\.k"),
         ("k,fold\n1,0\n2,1\n3,2\n", r"9 series of train\.csv are not in it, and 0 .* Name another one"),
         ("k,part\n1,0\n", r"must have the columns k,fold, but has k, part\. Name another one"),
+        ("k,fold\n,0\n" + "".join(f"{n},{n % 3}\n" for n in range(2, 13)), r"1 series of train\.csv are not in it, "),
         ("k,fold\n" + "".join(f"{n},{n % 3}\n" for n in (*range(1, 13), 1, 1)), r"k 1 is in folds 1 and 1"),
         ("k,fold\n" + "".join(f"{n},{n}\n" for n in range(1, 13)), r"must have the folds 0 to 2"),
     ],

@@ -75,7 +75,7 @@ def check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) ->
         raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
     there, here = set(saved[key].to_list()), set(texts(table.keys))
     if there != here:
-        odd = min(there ^ here)
+        odd = min(there ^ here, key=str)  # None: an empty cell
         raise UserError(
             f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it, and "
             f"{len(there - here)} of its series are not there (first: {key} {odd}). {way_out}"
