@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from foldline.core.errors import UserError
 from foldline.data import assemble
 from foldline.data.assemble import Source
 from foldline.data.join_tables import JoinConfig
+from foldline.data.readers import ORDER
 
 ROWS = pl.DataFrame({"k": ["a", "b", "a", "c"], "t": [0, 1, 2, 3], "x": [1.0, 2.0, 3.0, 4.0]})
 
@@ -39,6 +41,26 @@ def test_keys_are_compared_as_names_are(tmp_path: Path) -> None:
     rows = pl.DataFrame({"k": [2, 1], "x": [0.0, 0.0]})
     got = source(tmp_path, rows, JoinConfig(file="about.csv", on="k")).read({"age": pl.Float64()}).frame
     assert got["age"].to_list() == [40.0, 30.0]
+
+
+@pytest.mark.parametrize("time", ["", " 12:30"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_dates_that_are_the_order_are_compared_as_moments(ending: str, time: str, tmp_path: Path) -> None:
+    """As the weather or a price is joined by the day that is the order of the series."""
+    rows = pl.DataFrame({"k": ["a", "a", "b"], "day": [f"2024-01-0{day}{time}" for day in (2, 3, 2)]})
+    prices = pl.DataFrame({"day": [f"2024/01/0{day}{time}" for day in (3, 2)], "price": [7.0, 8.0]})
+    rows.write_csv(tmp_path / "train.csv")
+    if ending == "csv":
+        prices.write_csv(tmp_path / "prices.csv")
+    else:
+        prices.with_columns(day=rows["day"].str.to_datetime()[1:]).write_parquet(tmp_path / "prices.parquet")
+    join = JoinConfig(file=f"prices.{ending}", on="day")
+    found = Source(tmp_path, assemble.located(tmp_path, "train", "data.train"), "train", (join,))
+    got = found.read({"k": None, "day": ORDER, "price": pl.Float64()}).frame
+    assert got["price"].to_list() == [8.0, 7.0, 8.0] and got["day"].dtype.is_temporal()
+    pl.DataFrame({"day": [3, 2], "price": [7.0, 8.0]}).write_csv(tmp_path / "prices.csv")
+    with pytest.raises(UserError, match=r"prices\.csv is joined to .*train\.csv on 'day', which must hold numbers, or"):
+        replace(found, joins=(JoinConfig(file="prices.csv", on="day"),)).read({"day": ORDER, "price": pl.Float64()})
 
 
 def refused(folder: Path, about: pl.DataFrame, join: JoinConfig, rows: pl.DataFrame = ROWS) -> str:

@@ -115,7 +115,7 @@ class Source:
         rows = self.table.read(needed)
         frame = rows.frame
         for step in steps:
-            table = step.table.read(join_tables.wanted_of(step, wanted)).frame
+            table = step.table.read(join_tables.wanted_of(step, wanted, frame)).frame
             frame = join_tables.joined(frame, self.path, table, step)
         return Rows(frame.select(list(wanted)), rows.pieces)
 

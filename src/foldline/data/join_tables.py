@@ -3,8 +3,9 @@
     join = [{file = "{part}_demographics.csv", on = "subject"}]
 
 gives each row of train and test the columns that [data] names and that its own files lack, by the row of the joined
-table with the same key. Keys are compared in the normal form of names (identity.py). A join may need a column that an
-earlier one has brought; one that brings nothing is not read: a test table needs no labels.
+table with the same key. Keys are compared in the normal form of names (identity.py), dates that are data.order as
+moments (times.py). A join may need a column that an earlier one has brought; one that brings nothing is not read: a
+test table needs no labels.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, unknown
-from foldline.data import identity, on_disk
+from foldline.data import identity, on_disk, times
 from foldline.data.file_table import FileTable
-from foldline.data.readers import Wanted
+from foldline.data.readers import ORDER, Wanted
 
 PART = "{part}"  # in the name of a joined file: train or test
 
@@ -120,9 +121,10 @@ def _owners(path: Path, own: Sequence[str], joined: Sequence[JoinedFile], wanted
     return owner
 
 
-def wanted_of(step: Step, wanted: Wanted) -> Wanted:
-    """Return what is read of a joined file: its keys as names are, and what it gives."""
-    return dict.fromkeys(step.join.keys) | {name: wanted.get(name) for name in step.columns}
+def wanted_of(step: Step, wanted: Wanted, frame: pl.DataFrame) -> Wanted:
+    """Return what is read of a joined file: what it gives, and its keys: dates where `frame` has dates, else names."""
+    keys: Wanted = {name: ORDER if frame[name].dtype.is_temporal() else None for name in step.join.keys}
+    return keys | {name: wanted.get(name) for name in step.columns}
 
 
 def joined(frame: pl.DataFrame, path: Path, table: pl.DataFrame, step: Step) -> pl.DataFrame:
@@ -134,7 +136,7 @@ def joined(frame: pl.DataFrame, path: Path, table: pl.DataFrame, step: Step) -> 
         UserError: the table has a key twice, or rows of the frame find none.
     """
     keys = step.join.keys
-    pairs = [identity.alike(frame[name], table[name]) for name in keys]
+    pairs = [_alike(frame[name], table[name], path, step) for name in keys]
     ours = pl.DataFrame([one.alias(name) for name, (one, _) in zip(keys, pairs, strict=True)])
     theirs = pl.DataFrame([two.alias(name) for name, (_, two) in zip(keys, pairs, strict=True)])
     _refuse_copies(theirs, step)
@@ -142,6 +144,23 @@ def joined(frame: pl.DataFrame, path: Path, table: pl.DataFrame, step: Step) -> 
     places = matched.select(PLACE).collect()[PLACE]
     _refuse_unmatched(places.is_null(), ours, path, step)
     return frame.with_columns(on_disk.kept(table[name].gather(places)) for name in step.columns)
+
+
+def _alike(ours: pl.Series, theirs: pl.Series, path: Path, step: Step) -> tuple[pl.Series, pl.Series]:
+    """Return a key of both tables as it is compared: names in their normal form, dates as moments.
+
+    Raises:
+        UserError: one holds dates and the other numbers, or only one has a zone.
+    """
+    if not ours.dtype.is_temporal():
+        return identity.alike(ours, theirs)
+    try:
+        one, two = times.of_one_type([ours, theirs])
+    except times.NotATime as error:
+        raise UserError(
+            f"{step.table.path} is joined to {path} on {ours.name!r}, which must hold {error}. Write both alike."
+        ) from error
+    return one, two
 
 
 def _refuse_copies(keys: pl.DataFrame, step: Step) -> None:
