@@ -174,6 +174,17 @@ def test_a_path_may_hold_what_stands_for_a_missing_number(tmp_path: Path) -> Non
     assert table.read({"x": Numbers((-1,))}).frame["x"].to_list() == [None, 2]
 
 
+def test_a_path_may_hold_the_date_that_is_the_order(tmp_path: Path) -> None:
+    for day in (1, 2):
+        (tmp_path / f"2024-01-0{day}.csv").write_text("k\na\nb\n")
+    table = assemble.located(tmp_path, "{day}.csv", "data.train")
+    assert table.read({"k": None, "day": ORDER}).frame["day"].dt.day().to_list() == [1, 1, 2, 2]
+    (tmp_path / "3.csv").write_text("k\na\n")
+    with pytest.raises(UserError, match=r"'day', which paths give, must hold dates and times in all rows, or numbers"):
+        table = assemble.located(tmp_path, "{day}.csv", "data.train")
+        table.read({"k": None, "day": ORDER})
+
+
 def test_a_partitions_own_column_is_the_one_that_is_read(tmp_path: Path) -> None:
     (tmp_path / "train.parquet" / "ride=1").mkdir(parents=True)
     TRAIN[:10].write_parquet(tmp_path / "train.parquet" / "ride=1" / "a.parquet")

@@ -17,7 +17,7 @@ from foldline.data import identity, number_texts, on_disk, readers, times
 from foldline.data.file_patterns import FoundFile
 from foldline.data.on_disk import Gathered
 from foldline.data.readers import Wanted
-from foldline.data.wanted_columns import Kind, Numbers, is_number
+from foldline.data.wanted_columns import Kind
 
 AHEAD = 2 * (os.cpu_count() or 1)  # files that are read before their rows are asked for
 
@@ -115,16 +115,15 @@ class FileTable:
     def _of_paths(self, name: str, kind: Kind, heights: np.ndarray) -> pl.Series:
         """Return a column that paths give, (rows,). heights: (files,) rows of each file."""
         values = pl.Series(name, [file.columns[name] for file in self.found], dtype=pl.String)
-        if is_number(kind):
-            try:
-                values = number_texts.parsed(values, kind.markers if isinstance(kind, Numbers) else ())
-            except number_texts.NotANumber as error:
-                raise UserError(
-                    f"{self.found[error.row].path}: {name!r}, which its path gives, must be a number, but is "
-                    f"{error.text!r}. Rename that file or folder, or give the column another role."
-                ) from error
-        elif kind is None:
-            values = identity.normal(values)
+        try:
+            values = readers.converted(values, kind)
+        except number_texts.NotANumber as error:
+            raise UserError(
+                f"{self.found[error.row].path}: {name!r}, which its path gives, must be a number, but is "
+                f"{error.text!r}. Rename that file or folder, or give the column another role."
+            ) from error
+        except times.NotATime as error:
+            raise UserError(f"{self.path}: {name!r}, which paths give, must hold {error}. Rename these.") from error
         return values.gather(np.repeat(np.arange(len(values)), heights))
 
     def _stacked(self, parts: Sequence[pl.Series], kind: Kind) -> pl.Series:

@@ -24,6 +24,7 @@ __all__ = [
     "Numbers",
     "Wanted",
     "columns",
+    "converted",
     "find",
     "given",
     "locate",
@@ -152,14 +153,19 @@ def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:
     name = column.name
     column = column.alias("column")  # many methods of a series take ^x$ and * for patterns
     try:
-        return _converted(column, wanted).alias(name)
+        return converted(column, wanted).alias(name)
     except number_texts.NotANumber as error:
         raise _no_number(path, name, error) from error
     except times.NotATime as error:
         raise UserError(f"{path}: column {name!r} must hold {error}.") from error
 
 
-def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
+def converted(column: pl.Series, wanted: Kind) -> pl.Series:
+    """Return a column of texts, or of what Parquet has, as it is wanted.
+
+    Raises:
+        NotANumber, NotATime: a value is none.
+    """
     markers = wanted.markers if isinstance(wanted, Numbers) else ()
     if wanted is None:
         return identity.normal(column)
