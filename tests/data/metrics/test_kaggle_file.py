@@ -13,7 +13,16 @@ import pytest
 import slow_references as slow
 
 from foldline.core.errors import UserError
-from foldline.data.metrics import KaggleFile, NotScorable, frames, from_file, kaggle_file, score_interval
+from foldline.data.metrics import (
+    FileChoice,
+    KaggleFile,
+    NotScorable,
+    chosen_file,
+    frames,
+    from_file,
+    kaggle_file,
+    score_interval,
+)
 from foldline.data.metrics.kaggle_utilities import ParticipantVisibleError
 
 pandas = pytest.importorskip("pandas")  # the extra `metric`
@@ -366,3 +375,14 @@ def test_our_utilities_tell_what_may_be_said() -> None:
     for values, message in (([0.25, 0.5], "sum to one"), ([-0.5, 1.5], "between zero"), (["x", 1.0], "numbers")):
         with pytest.raises(ParticipantVisibleError, match=f"submission: .*{message}"):
             ours.verify_valid_probabilities(pandas.DataFrame({"a": values[:1], "b": values[1:]}), "submission")
+
+
+def test_columns_that_are_there_anyway_may_be_named(tmp_path: Path) -> None:
+    """The row id, the target: data.metric_columns may list whatever a file reads."""
+    text = "def score(solution, submission, row_id_column_name):\n    assert list(solution) == ['row', 'a', 'w']\n"
+    path = tmp_path / "metric.py"
+    path.write_text(f"{text}    return float((solution.a * solution.w).sum())\n")
+    choice = FileChoice(str(path), True, "{}", "row", ("a",), (), False, "")
+    more = pl.DataFrame({"w": [1.0, 2.0], "row": [7, 8], "a": [0.0, 0.0]})
+    truth = np.array([[3.0], [5.0]])
+    assert chosen_file.metric_of(choice, "regression", 0, more)(truth, truth, None, np.arange(2)) == 13.0

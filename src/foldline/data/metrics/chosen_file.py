@@ -68,11 +68,11 @@ def _frames(
     both = [columns(choice, answers, truth, True), columns(choice, answers, prediction, False)]
     if len(choice.columns) != both[0].shape[1]:
         raise ValueError(f"{choice.path}: columns {choice.columns} do not name {both[0].shape[1]} values of an answer")
-    extra = None
-    if solution is not None and solution.width:
+    extra, there = None, (choice.row_id, *choice.columns)  # which data.metric_columns may name, too
+    if solution is not None and (more := [name for name in solution.columns if name not in there]):
         if numbers is None:
             raise ValueError(f"{choice.path}: data.metric_columns need the number of each answer")
-        extra = solution[numbers]
+        extra = solution[numbers].select(more)
     return kaggle_frames.frames(np.arange(len(truth)), both[0], both[1], choice.columns, choice.row_id, extra)
 
 
