@@ -15,10 +15,12 @@ from lab import padded
 from tiny_classes import Songs
 
 from foldline.cli.main import main
+from foldline.core.errors import UserError
 from foldline.data import featurize, loading, store_contents
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
+from foldline.experiment import config
 from foldline.features import Columns, Family
 from foldline.fit import channel_dropout, device_dataset, scaler
 from foldline.fit.augment import drop_channels
@@ -153,6 +155,17 @@ def test_a_channel_that_test_lacks_reaches_every_kind_of_model(
     assert "nowhere in training" not in capfd.readouterr().err
     dropped = pl.read_csv(tiny.submission(home, "songs"))
     assert dropped.height == 6 and not dropped.equals(plain)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "rocket"])
+def test_a_model_that_is_no_network_may_drop_channels_of_its_own(name: str, tmp_path: Path, home: Path) -> None:
+    Songs().install(home, tmp_path / "songs")
+    own = f"model=[{{name = '{name}', train = {{augment = {{drop_channels = {{voice = 0.5}}}}}}}}]"
+    channels = "data.channels={voice = ['pitch']}"
+    found = config.load(Path("songs"), [channels, own])
+    assert found.models[0].train.augment.drop_channels == {"voice": 0.5} and not found.train.augment.drop_channels
+    with pytest.raises(UserError, match=f"matter to {name}, but got augment"):
+        config.load(Path("songs"), [channels, own.replace("{drop_", "{mixup = 0.5, drop_")])
 
 
 def test_channels_that_are_none_are_refused_before_training(

@@ -28,7 +28,7 @@ COMMON_KEYS = (
     "channels_from",
     "masked_copies",
 )  # of every [[model]]; the others are parameters
-USED = {  # keys of [train] that matter to models that are no networks
+USED = {  # keys of [train] that matter to models that are no networks, beside augment.drop_channels of rows and series
     "rows": ("threads", "seeds", "full_seeds", "watch"),
     "series": ("threads", "seeds", "full_seeds"),
     "estimator": ("seeds", "full_seeds"),
@@ -211,8 +211,11 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
     strict_tables.build(
         TrainConfig, changes, f"{where}.train"
     )  # by itself first: `changed` merges tables, and it may be none
-    used = USED.get(models.MODELS[name].config.kind, tuple(changes))
+    kind = models.MODELS[name].config.kind
+    used = USED.get(kind, tuple(changes))
     ignored = sorted(set(changes) - set(used))
+    if kind in ("rows", "series") and set(changes.get("augment", ())) == {"drop_channels"}:
+        ignored.remove("augment")
     if ignored:
         listed = f"{', '.join(used[:-1])} and {used[-1]}"
         raise UserError(f"{where}.train: of [train] only {listed} matter to {name}, but got {', '.join(ignored)}.")
