@@ -201,6 +201,12 @@ def test_a_model_that_two_configs_share_counts_once(trained: Path, rides: Path) 
     assert experiment_json(trained, "rides+again")["blend"]["labels"] == ["rides:hybrid", "rides:lightgbm"]
 
 
+def test_configs_that_are_not_trained_yet_are_trained_one_after_the_other(home: Path, rides: Path) -> None:
+    second_config(home, rides)
+    tiny.run("blend", "rides", "more", "blend.method=mean")
+    assert (home / "runs" / "rides+more" / "latest" / "blend.html").exists()
+
+
 def test_a_dry_run_counts_the_cells_that_are_left(
     trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

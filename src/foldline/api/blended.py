@@ -22,6 +22,7 @@ from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
+from foldline.run.cells import Cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +125,11 @@ def _train(mixed: MultiConfigExperiment, folder: Path, terminal: Terminal) -> Tr
 
     Returns [track] for the summary, as `run_cells` does.
     """
-    track = mixed.config.track
+    track, shown = mixed.config.track, list[Cell]()  # none of a later config: `live` would ask for its scores
     for prepared in mixed.prepared:
+        shown += prepared.plan
         config = replace(prepared.config, name=mixed.config.name, track=track)
-        track = cell_runs.run_cells(config, prepared.jobs(), mixed.plan, folder, "blend", terminal, WandbTracker)
+        track = cell_runs.run_cells(config, prepared.jobs(), shown, folder, "blend", terminal, WandbTracker)
     return track
 
 
