@@ -16,6 +16,7 @@ import pytest
 import tiny
 from hiding import HIDING
 from page_parser import Page
+from tiny_classes import Songs
 
 from foldline.cli.main import main
 from foldline.core import artefacts
@@ -237,6 +238,20 @@ def test_other_data_are_refused(trained: Path, rides: Path, capsys: pytest.Captu
     tables["train"] = tables["train"].with_columns(speed=pl.col("speed") + 1.0)
     second_config(trained, tiny.write(rides.parent / "others", tables))
     assert "rides and more have different train data" in refusal(["blend", "rides", "more"], capsys)
+
+
+def test_other_columns_are_refused(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cells of the second would predict a table that the first one does not read: the blend would miss them."""
+    second_config(trained, rides, 'static = ["bike"]', "static = []")
+    assert "rides and more differ: test rows are read as" in refusal(["blend", "rides", "more"], capsys)
+
+
+def test_classes_in_another_order_are_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Songs("binary").install(home, tmp_path / "songs").read_text()
+    assert '["calm", "alarm"]' in text
+    tiny.configure(home, "more", text.replace('["calm", "alarm"]', '["alarm", "calm"]'))
+    said = refusal(["blend", "songs", "more", "--dry-run"], capsys)
+    assert "songs and more differ: the classes are calm, alarm in one and alarm, calm in the other" in said
 
 
 def test_one_member_is_no_blend(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:

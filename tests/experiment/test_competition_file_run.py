@@ -66,6 +66,35 @@ def songs(home: Path, tmp_path: Path) -> Path:
     return source
 
 
+FEATURES = """
+import polars as pl
+from foldline.features.family import SERIES
+
+
+def features(columns):
+    return [pl.col("pitch").max().over(SERIES).alias("highest")]
+"""
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_a_blend_keeps_the_file_that_only_its_second_config_names(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Songs("binary", metric="log_loss", statics=False).install(home, tmp_path / "songs")
+    config.write_text(plain := config.read_text().replace(NETWORK, ""))
+    text = plain.replace("[data]", '[data]\ncode = "competition.py"', 1)
+    text = text.replace('families = ["raw"', 'families = ["competition", "raw"')
+    for folder, code in ((home / "configs", FEATURES), (tmp_path / "other", FEATURES.replace("max", "min"))):
+        folder.mkdir(exist_ok=True)
+        (folder / "more.toml").write_text(text)
+        (folder / "competition.py").write_text(code)
+    tiny.run("blend", "songs", "more", "blend.method=mean", "blend.trials=5", "blend.rounds=3", "blend.evaluations=20")
+    assert main(["blend", "more", str(tmp_path / "other" / "more.toml")]) == 2
+    assert "share their data.code" in capsys.readouterr().err
+    (home / "configs" / "competition.py").unlink()
+    tiny.run("infer", "songs+more")
+
+
 def record(home: Path) -> Path:
     return (home / "runs" / "songs" / "latest").resolve()
 

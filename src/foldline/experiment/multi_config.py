@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, shortened
+from foldline.data import competition_file
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
@@ -96,6 +97,7 @@ def prepare(
     Raises:
         UserError: other data or folds, names that are taken, one member only, and whatever is wrong with a file.
     """
+    _refuse_other_code(configs)
     first = configs[0]
     added = tuple(outside_members.parse(text, "--outside") for text in outside_options)
     table = replace(first.blend, method=first.blend.method or "auto")
@@ -147,7 +149,7 @@ def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> Non
     names = f"{one.config.name} and {other.config.name}"
     what = "Blend configs of the same data and the same [folds] only."
     first, second = one.config.data, other.config.data
-    for role in ("id", "key", "order", "target", "scored", "metric"):
+    for role in ("id", "key", "order", "target", "kind", "level", "scored", "observed", "known", "metric"):
         if getattr(first, role) != getattr(second, role):
             raise UserError(
                 f"{names} differ: data.{role} is {getattr(first, role)!r} in one and "
@@ -161,6 +163,7 @@ def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> Non
         columns = [*first.target, first.order] if name == "train" else [first.order]
         if not same or not here.frame.select(columns).equals(there.frame.select(columns)):
             raise UserError(f"{names} have different {name} data ({here.path} and {there.path}). {what}")
+    _refuse_other_roles(one, other, f"{names} differ: ")
     if not np.array_equal(one.folds.assignment, other.folds.assignment):
         moved = int((one.folds.assignment != other.folds.assignment).sum())
         raise UserError(
@@ -172,6 +175,37 @@ def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> Non
             f"{names} have different time folds: their gaps differ, so that a blend would be fitted for one on what "
             f"the other may not know. Give both the same folds.by and folds.gap. {what}"
         )
+
+
+def _refuse_other_code(configs: Sequence[Config]) -> None:
+    """Refuse configs with a competition.py each: their record has one copy, by which it predicts."""
+    found = [each for each in (competition_file.of(config.data.code_path) for config in configs) if each is not None]
+    for other in found[1:]:
+        if (other.path.name, other.text) != (found[0].path.name, found[0].text):
+            raise UserError(
+                f"Configs that are blended share their data.code, but {found[0].path} and {other.path} are two files: "
+                "put all functions into one, and name that in both."
+            )
+
+
+def _refuse_other_roles(one: PreparedExperiment, other: PreparedExperiment, differ: str) -> None:
+    """Refuse classes in another order, whose columns would be mixed up, and test rows that are read otherwise."""
+    first, second = one.competition, other.competition
+    if first.train.classes != second.train.classes:
+        raise UserError(
+            f"{differ}the classes are {shortened(list(map(str, first.train.classes)))} in one and "
+            f"{shortened(list(map(str, second.train.classes)))} in the other, and an answer has a column for each, or "
+            "is the probability of the last. Give both the same data.classes."
+        )
+    if first.test.fingerprint != second.test.fingerprint:  # `infer` reads a table once, by the first one's [data]
+        raise UserError(
+            f"{differ}test rows are read as {_listed(first)} by one and as {_listed(second)} by the other. Give both "
+            "the same [data]: what a config's models see of it, its [features] say."
+        )
+
+
+def _listed(competition: Competition) -> str:
+    return shortened(competition.test.frame.columns)
 
 
 def _know_the_same(one: Folds, other: Folds) -> bool:

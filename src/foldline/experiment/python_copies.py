@@ -6,6 +6,7 @@ them, so that they serve where the files themselves are gone, as in a bundle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,14 @@ def recorded(config: Config) -> dict[str, Any]:
     return tables
 
 
-def copy(config: Config, folder: Path) -> dict[str, Any]:
-    """Copy the files beside the record, and return what the record says of them; nothing where there are none."""
-    said = copy_code(config, folder)
+def copy(config: Config, parts: Sequence[Config], folder: Path) -> dict[str, Any]:
+    """Copy the files beside the record, and return what the record says of them; nothing where there are none.
+
+    Args:
+        config: the experiment's.
+        parts: the configs that it has its members of; those with a competition.py have the same one.
+    """
+    said = next(filter(None, (copy_code(each, folder) for each in (config, *parts))), {})
     if config.data.has_metric_file:
         said = {METRIC: copy_metric(metrics.loaded(config.data.metric_choice(0)), folder), **said}
     return said

@@ -91,7 +91,7 @@ def write(
         "format": runs_index.FORMAT,
         "name": config.name,
         "config": python_copies.recorded(config),
-        **python_copies.copy(config, folder),
+        **python_copies.copy(config, [each.config for each in plans], folder),
         **config_plans.to_json(plans, outside_members),
         "levels": {name: list(values) for name, values in competition.levels.items()},
         "classes": list(competition.train.classes),
