@@ -243,6 +243,13 @@ def test_the_fall_back_has_the_ids_of_an_answer(kind: str, lacking: list[str], n
     assert border.ONE_SERIES == serving_kernel.ONE_SERIES
 
 
+def test_the_columns_of_a_fall_back_stand_in_the_order_of_an_answer(served_home: Path, tmp_path: Path) -> None:
+    tiny.run("bundle", "flow2", f"out={tmp_path / 'out'}", "serve.per=table", "serve.answer=['y', 'x']", "--quiet")
+    dataset, rows = tmp_path / "out" / "dataset", Served("jane").test()
+    stated = files.read_json(dataset / kernel.MANIFEST)["serve"]
+    assert serving_kernel.fall_back(stated, (rows,)).columns == of_bundle(dataset)(rows).columns == ["y", "x"]
+
+
 @pytest.mark.slow
 def test_in_the_rerun_two_processes_make_the_submission(
     pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

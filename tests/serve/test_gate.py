@@ -149,6 +149,22 @@ def test_the_last_steps_of_the_longest_series_are_timed_behind_all_others(
     assert "behind 5 others of a series" in passed.in_words(serve)
 
 
+def test_columns_that_are_named_in_another_order_hold_their_own_values(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLDLINE_HOME", str(home))
+    flows = Served("jane")
+    flows.install(home, tmp_path)
+    tiny.run("train", flows.config)
+    predictor, serve = load(flows.config), ServeConfig(per="table", answer=("y", "x"))
+    answer, expected = Answers(predictor, serve)(flows.test()), predictor.predict(flows.test())
+    assert answer.columns == ["y", "x"] and expected.columns[-2:] == ["x", "y"]
+    assert answer.equals(expected.select("y", "x")) and not expected["x"].equals(expected["y"])
+    stated = gate.check(predictor, serve, QUIET).fall_back
+    assert list(stated) == ["y", "x"]
+    assert stated == {name: pytest.approx(np.median(expected[name]), rel=1e-4) for name in stated}
+
+
 def test_labels_must_be_equal(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDLINE_HOME", str(home))
     songs = Songs("multiclass", metric="accuracy")

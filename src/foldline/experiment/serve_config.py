@@ -25,8 +25,8 @@ class ServeConfig:
     # What a call passes, in its order: "rows", those to predict; "static", columns to be joined to them; "lags",
     # columns that are joined to them and to all later ones, until others come; "ignored".
     arguments: tuple[str, ...] = (ROWS,)
-    # What a call wants back: "scalar", a label or a number; or a frame with these columns: the targets', or as many
-    # others in their order. Empty: a frame with the columns of the targets.
+    # What a call wants back: "scalar", a label or a number; or a frame with these columns: the targets' in any order,
+    # or as many others in theirs. Empty: a frame with the columns of the targets.
     answer: str | tuple[str, ...] = ()
     with_id: bool = False  # whether the frame has the ids that came in front: packages up to 0.3 demand them
     # Files or folders of the competition that its local gateway is given, in its order; empty: its whole folder.

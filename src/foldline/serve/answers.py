@@ -100,8 +100,7 @@ class Answers:
 
     def formed(self, answers: pl.DataFrame, rows: pl.DataFrame) -> Any:
         """Bring answers to the form that a call wants. answers: ids and columns of the targets, a row each."""
-        values = answers.select(self.predictor.columns)
-        values.columns = list(self.columns)
+        values = answers.select(pl.col(own).alias(name) for name, own in self.columns.items())
         if not self.predictor.of_series and values.height != rows.height:
             raise UserError(f"{rows.height} rows need as many answers, but there are {values.height}.")
         if self.serve.scalar:
@@ -117,8 +116,10 @@ class Answers:
         return pl.DataFrame([*ids, *values])
 
 
-def columns_of(predictor: Predictor, serve: ServeConfig) -> tuple[str, ...]:
-    """Return the names of the answer's columns.
+def columns_of(predictor: Predictor, serve: ServeConfig) -> dict[str, str]:
+    """Return the answer's columns in their order, each with the predictor's own that it holds.
+
+    Its own names may come in any order; other names stand for its columns in theirs.
 
     Raises:
         UserError: they are not as many as the predictor has, or only some of its own.
@@ -132,10 +133,10 @@ def columns_of(predictor: Predictor, serve: ServeConfig) -> tuple[str, ...]:
     names = serve.columns or tuple(own)
     if len(names) != len(own) or (set(names) & set(own) and set(names) != set(own)):
         raise UserError(
-            f"serve.answer must name the {len(own)} columns of {predictor.name}, {shortened(own)}, in their order, or "
+            f"serve.answer must name the {len(own)} columns of {predictor.name}, {shortened(own)}, or in their order "
             f"as many other names for them, but names {shortened(names)}."
         )
-    return names
+    return dict(zip(names, names if set(names) == set(own) else own, strict=True))
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,6 @@ of a stream the last steps of its longest series, too.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +26,7 @@ from foldline.experiment import inference
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.network_cell import NetworkCell
 from foldline.serve import calls
-from foldline.serve.answers import Answers
+from foldline.serve.answers import Answers, columns_of
 from foldline.serve.predictor import Predictor
 
 NEARLY, NEARLY_HALF = 1e-4, 2e-2  # of a column's standard deviation: cells in float32, and one in bf16 or fp16
@@ -196,10 +195,9 @@ def _late(predictor: Predictor, serve: ServeConfig, rows: pl.DataFrame) -> tuple
 
 def _columns(answer: Any, answers: Answers) -> list[pl.Series]:
     """Return the columns of the targets in an answer, whatever they are called there."""
-    own = answers.predictor.columns
     if not isinstance(answer, pl.DataFrame):
-        return [pl.Series(own[0], [float(answer) if isinstance(answer, np.floating) else answer])]
-    return [answer[name].alias(each) for name, each in zip(answers.columns, own, strict=True)]
+        return [pl.Series(answers.predictor.columns[0], [float(answer) if isinstance(answer, np.floating) else answer])]
+    return [answer[name].alias(own) for name, own in answers.columns.items()]
 
 
 def _compared(predictor: Predictor, served: pl.DataFrame, expected: pl.DataFrame, when: str) -> float:
@@ -260,17 +258,16 @@ def _fall_back(answers: pl.DataFrame, predictor: Predictor, serve: ServeConfig) 
 
     answers: of `infer` to the test table's series.
     """
-    names: Sequence[str] = serve.columns or predictor.columns
     found: dict[str, Any] = {}
     for model in predictor.models:
         shares = model.task.data.kind in ("multiclass", "distribution")
         for own in model.columns:
-            column, name = answers[own], names[predictor.columns.index(own)]
+            column = answers[own]
             if column.dtype.is_float():
-                found[name] = float(np.mean(column.to_numpy()) if shares else np.median(column.to_numpy()))
+                found[own] = float(np.mean(column.to_numpy()) if shares else np.median(column.to_numpy()))
             else:
-                found[name] = column.mode().sort()[0]
-    return found
+                found[own] = column.mode().sort()[0]
+    return {name: found[own] for name, own in columns_of(predictor, serve).items()}
 
 
 def _refuse_slow(name: str, passed: Passed, serve: ServeConfig) -> None:

@@ -117,6 +117,7 @@ def _served(stored: Stored, options: Options, terminal: Terminal) -> dict[str, A
         "serve": {
             "table": strict_tables.plain(serve),
             "fall_back": passed.fall_back,
+            "columns": list(passed.fall_back),  # in their order, which JSON of sorted keys does not keep
             "calls": passed.expected,
             "key": data.key,
             "order": data.order,

@@ -124,7 +124,8 @@ class Served:
 def fall_back(serve: dict[str, Any], batch: tuple[Any, ...]) -> Any:
     """Answer a call without any model: the constants of the manifest, as many as there are rows or series.
 
-    serve: of the manifest: table, fall_back, key, order, id, of_series. The ids in front are those of Loaded.laid_out.
+    serve: of the manifest: table, fall_back, columns, key, order, id, of_series. The ids in front are those of
+        Loaded.laid_out.
     """
     values, table = serve["fall_back"], serve["table"]
     if table["answer"] == "scalar":
@@ -140,7 +141,7 @@ def fall_back(serve: dict[str, Any], batch: tuple[Any, ...]) -> Any:
     else:
         naming = [serve["id"]] if serve["id"] in names else [serve["key"], serve["order"]]
         ids = {name: list(rows[name]) for name in naming if name in names}  # type: ignore[index]
-    columns = (ids if table["with_id"] else {}) | {name: [value] * count for name, value in values.items()}
+    columns = (ids if table["with_id"] else {}) | {name: [values[name]] * count for name in serve["columns"]}
     return importlib.import_module("polars").DataFrame(columns)
 
 
