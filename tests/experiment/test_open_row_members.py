@@ -379,6 +379,35 @@ def test_what_does_not_go_together_is_refused(change: str, words: str, toys: Pat
     assert words in str(refused.value)
 
 
+ABLATION = """
+base = "rides.toml"
+[ablate]
+seeds = [0]
+bootstrap = 100
+[[variant]]
+name = "no boosting"
+drop = ["model.lightgbm"]
+"""
+SEARCH = """
+base = "rides.toml"
+[tune]
+trials = 1
+workers = 1
+check_seeds = [0]
+[space]
+"blend.method" = {choices = ["mean", "median"]}
+"""
+
+
+def test_an_ablation_and_a_search_fit_estimators_to_exact_rows_of_test(toys: Path, home: Path) -> None:
+    tiny.configure(home, "ablate-open", ABLATION)
+    tiny.run("ablate", "ablate-open")
+    trained = len(list((home / "runs" / "cells").glob("*/done.json")))
+    tiny.configure(home, "tune-open", SEARCH)
+    tiny.run("tune", "tune-open")
+    assert trained == len(list((home / "runs" / "cells").glob("*/done.json"))) == 2 * 3
+
+
 def test_full_cells_need_full_estimators(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "rides", "model.1.train={full_seeds = [0]}"]) == 2
     assert "has no cell of all series. It needs full_seeds" in capsys.readouterr().err

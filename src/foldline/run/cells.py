@@ -74,9 +74,10 @@ class ModelConfig:
 
     @property
     def reads_test(self) -> bool:
-        """Whether it learns from test series, too: their pseudo-labels, or their inputs."""
+        """Whether it learns from test series, too: their pseudo-labels, their inputs, or their exact rows."""
         labels = self.teacher is not None and self.teacher.labels_test
-        return labels or (self.pretrain is not None and self.pretrain.is_masked)
+        masked = self.pretrain is not None and self.pretrain.is_masked
+        return labels or masked or self.fitted_as == "estimator"
 
     @property
     def processes(self) -> int:
