@@ -111,6 +111,16 @@ def test_auto_takes_the_mean_of_equals_and_weighs_unequals() -> None:
     assert fit(replace(QUICK, method="auto"), equal).method == "mean"
 
 
+def test_auto_takes_the_mean_where_the_other_folds_have_no_score() -> None:
+    """As an AUC of one class: nothing says which method is better there."""
+    rows = blends.probabilities()
+    rows = replace(rows, metric=metric("auc", kind="binary"), fold=rows.fold % 2)
+    rows = replace(rows, y=np.where((rows.fold == 1)[:, None], 0.0, rows.y))
+    found = nested(replace(QUICK, method="auto"), rows)
+    assert found.fitted[0].method == "mean"
+    np.testing.assert_allclose(found.values[rows.fold == 0], rows.predictions.mean(axis=0)[rows.fold == 0])
+
+
 def test_the_error_of_a_difference_is_that_of_resampled_series() -> None:
     """Series of different lengths; the slow way is a bootstrap over them."""
     rng = np.random.default_rng(0)

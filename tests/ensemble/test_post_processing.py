@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foldline.data import target_grid
-from foldline.data.metrics import METRICS, Metric
+from foldline.data.metrics import METRICS, Metric, NotScorable
 from foldline.data.target_grid import Grid
 from foldline.ensemble import post_processing
 
@@ -94,6 +94,20 @@ def test_the_metric_of_all_targets_decides() -> None:
 def test_a_grid_that_changes_nothing_is_not_used() -> None:
     truth = on_grid(0.0, 0.5, 20)[:, None]
     assert post_processing.helpful_grids(truth, truth, METRICS["mae"]) == [None]
+
+
+def test_a_grid_on_which_predictions_have_no_score_is_not_used() -> None:
+    """A correlation is not defined on predictions that are all rounded to one value."""
+    truth = on_grid(0.0, 0.5, 20)[:, None]
+
+    def correlation(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None) -> float:
+        if (p == p[0]).all():
+            raise NotScorable("all are the same")
+        return float(np.corrcoef(y[:, 0], p[:, 0])[0, 1])
+
+    metric = Metric(None, float, "l2", higher_is_better=True, compute=correlation)
+    assert post_processing.helpful_grids(truth, 5.0 + truth / 1000, metric) == [None]
+    assert post_processing.helpful_grids(truth, np.full(truth.shape, 5.0), metric) == [None]
 
 
 def test_no_values_lie_on_no_grid() -> None:

@@ -115,6 +115,8 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
         len(np.unique(rows.cv_parts)) < 2
     ):  # a single series, or none: no weight can be fitted that is not fitted to it alone
         name = "mean"
+    if name == "auto" and not np.isfinite(rows.cost(rows.predictions.mean(axis=0))):
+        name = "mean"  # no method has a score on such rows, as an AUC of one class: nothing to choose by
     if name == "auto":
         name = choose_method(config, rows).chosen
     if why := impossible(name, rows.metric, rows.kind):  # nnls and lad of another metric: older records have such

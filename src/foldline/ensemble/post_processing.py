@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, NotScorable
 from foldline.data.target_grid import Grid, detect_grids
 
 NEWER = ("ranked",)  # keys that older versions did not have: a record has them where they are used
@@ -74,15 +74,25 @@ def helpful_grids(
     chosen: list[Grid | None] = [None] * truth.shape[1]
     if not len(truth):  # a single series: there are no others that could decide
         return chosen
-    best = metric(truth, predictions, weight, groups)
+    best = _score(truth, predictions, metric, weight, groups)
     for target, grid in enumerate(detect_grids(truth)):
         if grid is None:
             continue
         tried = [*chosen[:target], grid, *chosen[target + 1 :]]
-        score = metric(truth, snap(predictions, tried), weight, groups)
+        score = _score(truth, snap(predictions, tried), metric, weight, groups)
         if metric.is_better(score, best):
             chosen, best = tried, score
     return chosen
+
+
+def _score(
+    truth: np.ndarray, values: np.ndarray, metric: Metric, weight: np.ndarray | None, groups: np.ndarray | None
+) -> float:
+    """Score values, (R, K); NaN where the metric is not defined on them, as a correlation of one value."""
+    try:
+        return metric(truth, values, weight, groups)
+    except NotScorable:
+        return float("nan")
 
 
 def paste(values: np.ndarray, exact: np.ndarray) -> np.ndarray:
