@@ -43,7 +43,12 @@ def score(solution, submission, row_id_column_name, power=2.0):
     error = (solution["answer"] - submission["answer"]).abs() ** power
     return float((error * solution["volume"]).sum() / solution["volume"].sum())
 """
+ABSOLUTE = """
+def score(solution, submission, row_id_column_name):
+    return float((solution["answer"] - submission["answer"]).abs().mean())
+"""
 LABELS = 'answer = "label"\nhigher_is_better = true'
+PROBABILITY = 'answer = "probability"\nhigher_is_better = false'
 VOLUME = 'metric_columns = ["volume", "site"]'
 PLAIN = "blend.method=mean"  # no search of weights by a file, which asks for hundreds of scores
 WATCHED = "model.0.train.watch={share = 0.3, best = true}"
@@ -86,6 +91,13 @@ def test_a_record_keeps_its_own_copy(home: Path, tmp_path: Path) -> None:
     assert packed.read_text() == ACCURACY
     (record(home) / "metric.py").write_text(ACCURACY + "# changed\n")
     assert main(["infer", "songs"]) == 2
+
+
+def test_a_submission_is_checked_at_the_gate_by_the_records_copy(home: Path, tmp_path: Path) -> None:
+    path = installed(home, tmp_path, Songs("binary", metric="metric.py", more=PROBABILITY), ABSOLUTE)
+    tiny.run("train", "songs", PLAIN)
+    (path.parent / "metric.py").unlink()
+    tiny.run("submit", "songs", "--dry-run")
 
 
 def test_columns_of_the_solution_and_arguments(home: Path, tmp_path: Path) -> None:

@@ -43,8 +43,12 @@ class RecordedTarget:
         """Read it from the record in a folder."""
         value = runs_index.read_record(folder)
         data = strict_tables.build(DataConfig, value["config"]["data"], f"{folder / 'experiment.json'}: data")
+        if data.code:  # the files are copied beside the record
+            data = replace(data, code_folder=str(folder))
+        if data.has_metric_file:
+            data = replace(data, metric_folder=str(folder))
         return RecordedTarget(
-            data=replace(data, code_folder=str(folder)) if data.code else data,  # the record's copy of competition.py
+            data=data,
             levels={column: tuple(values) for column, values in value["levels"].items()},
             classes=tuple(value.get("classes", ())),  # an older record has none
             facts=ColumnFacts.from_json(value.get("columns", {})),
