@@ -17,6 +17,10 @@ from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.data import loading
 from foldline.experiment import clean
+from foldline.run import estimate
+from foldline.run.cells import Job
+from foldline.run.estimate import Estimates
+from foldline.run.executor_config import ExecutorConfig
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +228,21 @@ def test_teachers_label_test_series_before_their_students_train(rides: Path, hom
     tiny.run("ablate", "ablate-pseudo")
     done = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
     assert len(done) == 2 * 3 and all(list(folder.glob("test-*.npy")) for folder in done)
+
+
+def test_a_dry_run_counts_the_time_of_rounds_that_only_teach(
+    rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ablations.install(home, PSEUDO_LABELLED.replace('{of=["a"]}', '{of=["a"], rounds=2}'), "ablate-pseudo")
+    timed: list[str] = []
+
+    def estimated(jobs: list[Job], config: ExecutorConfig) -> Estimates:
+        timed.extend(job.key for job in jobs)
+        return Estimates([], 60.0)
+
+    monkeypatch.setattr(estimate, "estimate", estimated)
+    answer = tiny.as_json(capsys, "ablate", "ablate-pseudo", "--dry-run")
+    assert len(timed) == len(set(timed)) == answer["to_train"] == 2 * (3 + 1)  # a, b, b alone, and a first round of b
 
 
 def test_a_student_without_its_teacher_is_refused_by_name(

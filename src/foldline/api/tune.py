@@ -107,10 +107,15 @@ class Plan:
         return _conclude(queue, self.ready, terminal)
 
 
-def plan(unplaced: Search, terminal: Terminal) -> Plan:
-    """Read the data, prepare the base, and say what will be searched. unplaced: without its folder."""
+def plan(unplaced: Search, terminal: Terminal, dry: bool = False) -> Plan:
+    """Read the data, prepare the base, and say what will be searched.
+
+    Args:
+        unplaced: without its folder.
+        dry: write no fold file.
+    """
     with terminal.bar("reading, folds and features", "tables"):
-        ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds)
+        ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds, dry=dry)
     search = replace(unplaced, folder=folder_of(unplaced, ready))
     count = search.workers(ready.config)
     _summary(search, ready, count, terminal)

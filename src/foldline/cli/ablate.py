@@ -39,7 +39,7 @@ def _dry_run(prepared: PreparedAblation, jobs: list[Job], terminal: Terminal) ->
     rows, counted, total_s = [], set[str](), 0.0
     with terminal.bar("measuring a few steps", "variants") as update:
         for name, each in zip(prepared.names, prepared.prepared, strict=True):
-            own = {cell.key for cell in each.plan}
+            own = set(prepared.needed(each))  # those that only teach or begin others, too
             new = [job for job in jobs if job.key in own - counted]
             seconds = estimate.estimate(new, prepared.base.config.executor).elapsed_s
             rows.append([name, str(len(own)), str(len(new)), f"{seconds / 60:.1f}"])

@@ -38,7 +38,7 @@ def _dry_run(prepared: PreparedStudy, jobs: list[Job], terminal: Terminal) -> No
     rows, total_s = [], 0.0
     with terminal.bar("measuring a few steps", "systems") as update:
         for system, each in zip(prepared.systems, prepared.ablation.prepared, strict=True):
-            own = {cell.key for cell in each.plan}
+            own = set(prepared.ablation.needed(each))
             own_jobs = [job for job in jobs if job.key in own]
             seconds = estimate.estimate(own_jobs, each.config.executor).elapsed_s
             rows.append([system.name, str(len(own_jobs)), f"{seconds / 60:.1f}"])

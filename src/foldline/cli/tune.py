@@ -16,9 +16,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Search, run the final check, write best.toml and the page."""
     began = time.time()
     file = Path(arguments.words[0] if arguments.words else "tune-quickstart")
-    planned = tuning.plan(tuning_file.load(file, arguments.overrides), terminal)
+    dry = "--dry-run" in arguments.flags
+    planned = tuning.plan(tuning_file.load(file, arguments.overrides), terminal, dry)
     folder = planned.search.folder
-    if "--dry-run" in arguments.flags:
+    if dry:
         terminal.result({"folder": str(folder)}, "dry run: nothing was trained")
         return 0
     answer, _ = planned.carry_out(began, terminal)

@@ -26,16 +26,20 @@ from foldline.run.cells import Cell, Job
 from foldline.run.turns import OnEvent
 
 
-def prepare(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> PreparedExperiment:
+def prepare(
+    config: Config, seeds: Sequence[int], competition: Competition | None = None, dry: bool = False
+) -> PreparedExperiment:
     """Prepare everything that a config's cells need, each model with the given seeds; prints nothing.
 
-    competition: the tables of its [data], if they have been read before.
+    Args:
+        competition: the tables of its [data], if they have been read before.
+        dry: write no fold file.
     """
     models = tuple(
         replace(model, train=replace(model.train, seeds=tuple(seeds), full_seeds=())) for model in config.models
     )
     alone = replace(without_outside_members(config), models=models)
-    return preparation.prepare(alone, Terminal(quiet=True), competition=competition)
+    return preparation.prepare(alone, Terminal(quiet=True), dry, competition)
 
 
 def cells_of_folds(ready: PreparedExperiment, folds: Sequence[int]) -> list[Cell]:
