@@ -187,6 +187,23 @@ def test_workers_that_a_signal_stopped_are_noticed() -> None:
         process_executor._listen([fake(key="a"), fake(key="b")], ended, queue.Queue(), events, lambda *_: None)
 
 
+def test_a_worker_that_a_signal_stopped_is_noticed_where_others_wait_for_its_cell() -> None:
+    """They get no cell any more, and no word that there are none: without the fix the run never ends."""
+    looks = 0
+
+    class Silent(queue.Queue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            nonlocal looks
+            looks += 1
+            assert looks < 5, "nobody will say anything"
+            raise queue.Empty
+
+    workers = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=None)]
+    jobs = [needing("teacher"), needing("student", "teacher")]
+    with pytest.raises(UserError, match="were stopped by a signal"):
+        process_executor._listen(jobs, workers, queue.Queue(), Silent(), lambda *_: None)
+
+
 def test_a_last_event_that_comes_late_counts() -> None:
     """On a busy machine a worker may put its last event and end between a look at the queue and one at the worker."""
     worker = SimpleNamespace(exitcode=None)

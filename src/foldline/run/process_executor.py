@@ -57,7 +57,8 @@ def _listen(jobs: Sequence[Job], processes: list[Any], todo: Any, events: Any, o
                 "executor.workers=1."
             )
         # Looked at before the queue: a worker's last events are in it before it ends, but may come after an empty look.
-        ended = all(process.exitcode == 0 for process in processes)
+        stopped = [process.exitcode == 0 for process in processes]
+        ended = all(stopped) or (any(stopped) and not schedule.all_given)  # what waits may need the cell of that one
         try:
             key, kind, values = events.get(timeout=LOOK_S)
         except queue.Empty:
