@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 import tiny
 import tiny_forecast
@@ -14,7 +15,7 @@ from tiny_classes import Songs
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.data import loading
+from foldline.data import folds, loading
 from foldline.experiment import config
 
 Capture = pytest.CaptureFixture[str]
@@ -70,6 +71,30 @@ def test_windows_are_named_where_series_are_long(home: Path, tmp_path: Path) -> 
     path = home / "configs" / "rides2500.toml"
     path.write_text(text.replace("# windows =", "windows ="))
     assert config.load(path, ["data.metric=mae"]).train.windows.length == 1000
+
+
+def test_there_are_no_more_folds_than_groups(home: Path, tmp_path: Path) -> None:
+    frames = tiny.frames()
+    riders = {name: pl.col("ride") % 3 + first for name, first in (("train", 0), ("test", 100))}
+    frames |= {name: frames[name].with_columns(rider=rider) for name, rider in riders.items()}
+    tiny.run("init", str(tiny.write(tmp_path / "rides", frames)))
+    made = config.load(home / "configs" / "rides.toml", ["data.metric=mae"])
+    assert (made.data.group, made.folds.k) == ("rider", 3)
+    assert folds.make(tmp_path / "folds.csv", made.folds, loading.load(made.data).train, save=False).k == 3
+
+
+def test_folds_are_plain_where_strata_have_too_few_series(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    bike, frames = pl.format("b{}", pl.col("ride") % 4), tiny.frames()  # three rides each
+    frames |= {name: frames[name].with_columns(bike=bike) for name in ("train", "test")}
+    said = tiny.as_json(capsys, "init", str(tiny.write(tmp_path / "rides", frames)))
+    assert said["problem"] == ""
+    assert config.load(home / "configs" / "rides.toml", ["data.metric=mae"]).folds.kind == "group"
+
+
+def test_names_of_any_letters_are_written_as_toml(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    frames = {name: frame.rename({"power": "𝛼"}, strict=False) for name, frame in tiny.frames().items()}
+    assert tiny.as_json(capsys, "init", str(tiny.write(tmp_path / "rides", frames)))["problem"] == ""
+    assert "𝛼" in config.load(home / "configs" / "rides.toml", ["data.metric=mae"]).data.inputs
 
 
 def test_what_is_there_is_not_overwritten(home: Path, tmp_path: Path, capsys: Capture) -> None:

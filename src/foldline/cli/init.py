@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import inspected_files, inspection, loading, metrics
+from foldline.data import folds, inspected_files, inspection, loading, metrics
 from foldline.data.findings import Findings
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.inspected_files import Tables
 from foldline.data.inspected_forecast import SeenForecast
+from foldline.data.table import Table
 from foldline.experiment import config as configs
 from foldline.experiment import default_models
 from foldline.experiment.default_models import DefaultModels
@@ -27,6 +30,8 @@ OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
 MANY = 512  # series; of fewer, batches are smaller
 LONG, WINDOW = 2000, 1000  # steps: of longer series windows are named, so long
 STEPS = 8  # an epoch, at least, where batches are
+FOLDS = 5  # of fewer series, or groups of them, as many as there are
+STRATIFIED, PLAIN = "stratified-group", "group"  # kinds of folds
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -64,15 +69,28 @@ def _first_problem(out: Path, found: Findings) -> str:
     names = metrics.names_for(found.kind)  # type: ignore[arg-type]
     metric = "accuracy" if found.asks_labels and "accuracy" in names else names[0]  # any that fits the sample
     try:
-        loading.load(configs.load(out, [f"data.metric={metric}"]).data)
+        written = configs.load(out, [f"data.metric={metric}"])
+        _settle_folds(out, written.folds, loading.load(written.data).train)
     except UserError as error:
         return str(error)
     return ""
 
 
+def _settle_folds(out: Path, wanted: FoldsConfig, train: Table) -> None:
+    """Check that folds can be made; where strata have too few series for that, write plain ones."""
+    try:
+        folds.make(out, wanted, train, save=False)
+    except UserError:
+        if wanted.kind != STRATIFIED:
+            raise
+        folds.make(out, replace(wanted, kind="group"), train, save=False)
+        text = out.read_text(encoding="utf-8")
+        files.write_text(out, text.replace(f'kind = "{STRATIFIED}"', f'kind = "{PLAIN}"'))
+
+
 def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     """Return the config: a line for each role, with its evidence behind it."""
-    data = [f"source = {json.dumps(str(folder))}"]
+    data = [f"source = {_text(str(folder))}"]
     data += [_line(key, name, tables.evidence[key]) for key, name in tables.named.items()]
     if found.level != "step":
         data.append(_line("level", found.level, found.evidence.get("level", "")))
@@ -82,40 +100,40 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
         data.append(_line("id", found.id, found.evidence.get("id", "")))
     data += [_line(role, getattr(found, role), found.evidence.get(role, "")) for role in ("key", "order")]
     if found.copies:
-        pairs = ", ".join(f"{_key(second)} = {json.dumps(name)}" for second, name in found.copies.items())
+        pairs = ", ".join(f"{_key(second)} = {_text(name)}" for second, name in found.copies.items())
         data.append(f"copies = {{{pairs}}}  # {found.evidence['copies']}")
     if found.template:
         data.append(_line("id_template", found.template, found.evidence["id_template"]))
     if found.column:
         data.append(_line("column_template", found.column, found.evidence["column_template"]))
     data += [_line(role, getattr(found, role), found.evidence[role]) for role in OPTIONAL if getattr(found, role)]
-    data += [f"inputs = {json.dumps(found.inputs)}"]
-    data += [f"categorical = {json.dumps(found.categorical)}"] if found.categorical else []
-    data += [f"static = {json.dumps(found.static)}"] if found.static else []
+    data += [f"inputs = {_text(found.inputs)}"]
+    data += [f"categorical = {_text(found.categorical)}"] if found.categorical else []
+    data += [f"static = {_text(found.static)}"] if found.static else []
     data += [_line("target", found.target, found.evidence.get("target", ""))]
     data += [_line("known", found.known, found.evidence["known"])] if found.known else []
     data += _forecast(found)
     data += [_line("kind", found.kind, found.evidence.get("kind", ""))]
-    data += [f"classes = {json.dumps(found.classes)}"] if found.classes else []
+    data += [f"classes = {_text(found.classes)}"] if found.classes else []
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
     default = _default(found, tables)
     written = default.families_for(bool(found.static), dates=False)
-    families = f"[features]\nfamilies = {json.dumps(written)}\n\n" if written else ""
+    families = f"[features]\nfamilies = {_text(written)}\n\n" if written else ""
     families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
-    kind = "stratified-group" if stratified else "group"
+    kind = STRATIFIED if stratified else PLAIN
     by_time = '  # or "time", by origins: docs/how-to/time-folds.md' if found.forecast is not None else ""
     if found.by_time:
-        by = "" if found.by_time == found.order else f", with by = {json.dumps(found.by_time)}"
+        by = "" if found.by_time == found.order else f", with by = {_text(found.by_time)}"
         by_time = f'  # or "time"{by}: test lies after train, docs/how-to/time-folds.md'
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"
         f"# All keys with their types, defaults and units: docs/reference.md.\n{unclear}\n"
         f"[data]\n"
         + "\n".join([*data, *_joins(tables)])
-        + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
+        + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = {_folds(found, tables)}\n\n'
         f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n{_windows(found, tables)}\n"
         f"{_models(found, default)}"
     )
@@ -143,8 +161,7 @@ def _families(found: Findings, tables: Tables) -> str:
     scale = ', scale = "standardise"' if seen.complete else ""
     season = f", season = {seen.season}" if seen.season else ""
     return (
-        f"[features]\nfamilies = {json.dumps(families)}\n"
-        f"target_lags = {{lags = {lags}{season}, last = {last}{scale}}}\n\n"
+        f"[features]\nfamilies = {_text(families)}\ntarget_lags = {{lags = {lags}{season}, last = {last}{scale}}}\n\n"
     )
 
 
@@ -177,6 +194,12 @@ def _series(found: Findings, tables: Tables) -> int:
     return series * (1 if found.forecast is None else found.forecast.windows)
 
 
+def _folds(found: Findings, tables: Tables) -> int:
+    """Return how many folds there are: no more than groups, or series, which a fold holds out whole."""
+    held_together = found.group or found.key
+    return min(FOLDS, max(2, tables.train[held_together].n_unique())) if held_together else FOLDS
+
+
 def _sizes(found: Findings, tables: Tables) -> str:
     """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
     series = _series(found, tables)
@@ -202,8 +225,8 @@ def _joins(tables: Tables) -> list[str]:
     for join in tables.joins:
         on = join.keys[0] if len(join.keys) == 1 else list(join.keys)
         lines += ["", "[[data.join]]", _line("file", join.file, tables.evidence[f"join {join.file}"])]
-        lines += [f"on = {json.dumps(on)}"]
-        lines += [f"columns = {json.dumps(join.columns)}"] if join.columns else []
+        lines += [f"on = {_text(on)}"]
+        lines += [f"columns = {_text(join.columns)}"] if join.columns else []
         lines += [] if join.required else ["required = false"]
     return lines
 
@@ -217,10 +240,15 @@ def _row(found: Findings, tables: Tables, name: str) -> list[str]:
     return [key, value if isinstance(value, str) else ", ".join(value), because]
 
 
+def _text(value: Any) -> str:
+    """Write a text, or a list of them, as TOML: unlike JSON it has no pairs of escapes for one letter."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _key(name: str) -> str:
     """Return a key as TOML has it."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
 
 
 def _line(name: str, value: str | list[str], why: str) -> str:
-    return f"{name} = {json.dumps(value)}" + (f"  # {why}" if why else "")
+    return f"{name} = {_text(value)}" + (f"  # {why}" if why else "")
