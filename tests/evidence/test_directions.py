@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from foldline.evidence.ablation.significance import DecisionRule
 from foldline.evidence.tuning.final_check import ConfigScores, FinalCheck, gain_of
 from foldline.evidence.tuning.pruning import should_prune, step_of
 from foldline.evidence.tuning.tuning_file import TuneConfig
-from foldline.evidence.tuning.tuning_page import check_rows, verdict
+from foldline.evidence.tuning.tuning_page import check_rows, history, verdict
 from foldline.experiment import loss_table
 
 AUC, MAE = metric("auc", kind="binary"), METRICS["mae"]
@@ -67,6 +69,13 @@ def test_jackknife_values_of_a_mean_are_the_folds_means() -> None:
     values, fold = np.array([1.0, 3.0, 4.0, 8.0, 5.0, 9.0]), np.array([0, 0, 1, 1, 2, 2])
     found = fold_values(lambda some: float(values[some].mean()), fold, [0, 1, 2], pool=True)
     np.testing.assert_allclose(found, [2.0, 6.0, 7.0])
+
+
+@pytest.mark.parametrize("values", [[0.5, math.inf, math.inf], [math.inf]])
+def test_trials_of_infinite_score_are_drawn_at_the_edge(values: list[float]) -> None:
+    """As an rmsle where a prediction is -1."""
+    trials = [create_trial(state=TrialState.COMPLETE, value=value) for value in values]
+    assert "<svg" in history(trials, METRICS["rmsle"])
 
 
 def binary(groups: int = 12) -> ScoredAnswers:

@@ -152,6 +152,7 @@ def _scores_of(low: float, high: float, metric: Metric) -> tuple[float, float]:
 
 def _window(costs: list[float]) -> tuple[float, float]:
     """Choose the limits of an axis of costs, so that a few very bad trials do not hide the others."""
+    costs = [cost for cost in costs if math.isfinite(cost)] or [0.0]  # an rmsle may be infinite
     low, high = min(costs), float(np.quantile(costs, 0.9))
     margin = 0.15 * (high - low) or 0.05 * abs(low) or 1.0
     return low - margin, high + 2 * margin
