@@ -109,8 +109,11 @@ def test_resamples_are_paired_and_take_groups_whole() -> None:
     assert found.intervals[1, 0] > 0
 
 
-def test_groups_are_drawn_inside_their_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [1, 2])
+def test_groups_are_drawn_inside_their_folds(apart: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where every second number is that of a group without answers, which is in no fold."""
     answers, own, drawn = binary(), ScoredAnswers._resampled, list[np.ndarray]()
+    answers = replace(answers, true=replace(answers.true, series=apart * answers.true.series))
 
     def spy(self: ScoredAnswers, predicted: np.ndarray, weight: np.ndarray, *more: Any) -> np.ndarray:
         drawn.append(weight)
@@ -119,7 +122,8 @@ def test_groups_are_drawn_inside_their_folds(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ScoredAnswers, "_resampled", spy)
     answers.effect_intervals(np.random.default_rng(2).random((2, 1, 36, 1)), 20, True, lambda *_: None)
     assert len(drawn) == 20 and any((weight > 1).any() for weight in drawn)
-    assert all(np.bincount(np.arange(12) % 3, weight).tolist() == [4, 4, 4] for weight in drawn)
+    assert all(np.bincount(np.arange(12) % 3, weight[::apart]).tolist() == [4, 4, 4] for weight in drawn)
+    assert all(weight.sum() == 12 for weight in drawn)
 
 
 def test_a_group_that_is_drawn_twice_counts_as_two_in_a_mean_over_groups() -> None:

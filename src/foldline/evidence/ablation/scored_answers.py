@@ -69,7 +69,7 @@ class ScoredAnswers:
             update: of a progress bar, (done, of).
         """
         draws, done, effects = self._affordable(predicted, draws, pooled), 0, list[np.ndarray]()
-        fold_of_group = np.zeros(int(self.true.units.max()) + 1, dtype=np.int64)
+        fold_of_group = np.full(int(self.true.units.max()) + 1, -1)  # of a group without answers: it is not drawn
         fold_of_group[self.true.units] = self.fold
         for weights, picks in draws_of(fold_of_group, predicted.shape[1], draws, seed):
             for weight, pick in zip(weights.astype(np.int64), picks, strict=True):
