@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import tiny
 
+from foldline.api import asked
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.experiment import clean, runs_index
@@ -187,6 +188,8 @@ def test_an_experiment_is_described_in_a_line(house: Path) -> None:
     files.write_json(folder / "made.json", {"command": "./run.sh blend rides"})
     os.utime(folder / "experiment.json", (0.0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
     assert runs_index.describe(folder) == f"{line}, made by `blend` 2026-01-02 03:04"
+    files.write_json(folder / "made.json", {"command": asked.command("train", [{"name": "rides"}], [])})
+    assert runs_index.describe(folder) == f"{line}, made by `train` 2026-01-02 03:04"
     value = files.read_json(folder / "experiment.json")
     value["blend"] = {"method": "lightgbm", "labels": ["a", "b"], "boosters": ["tree"]}
     files.write_json(folder / "experiment.json", value)

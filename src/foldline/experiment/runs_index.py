@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -174,7 +175,9 @@ def describe(folder: Path) -> str:
     line += f"{record.scores[-1]:.5f}"
     if not (made := provenance(folder)):
         return line
-    return f"{line}, made by `{made['command'].split()[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
+    called = re.match(r"foldline\.(\w+)\(", made["command"])  # in Python, of tables without a file
+    verb = called[1] if called else made["command"].split()[1]
+    return f"{line}, made by `{verb}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
 
 
 def format_of(value: dict[str, Any]) -> int:
