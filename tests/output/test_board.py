@@ -235,6 +235,14 @@ def test_only_named_kinds_go_and_the_ledger_keeps_its_own(house: Path, capsys: p
     assert kinds() == {"kept": before["kept"]}
 
 
+def test_what_a_person_put_beside_experiments_is_never_deleted(house: Path) -> None:
+    """As a bundle with out=runs/rides/mine."""
+    notes = house / "rides" / "mine" / "notes.md"
+    files.write_text(notes, "first try")
+    tiny.run("clean", *clean.KINDS, "--force")
+    assert notes.exists() and "mine" in kinds()["kept"]
+
+
 class Keyboard(io.StringIO):
     """Somebody who types."""
 

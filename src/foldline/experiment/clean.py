@@ -8,12 +8,13 @@ old        experiments, searches and ablations that are neither the latest of th
 bench      data of benchmarks
 ledger     what is kept for lines of that ledger only: without it a submission can't be made again from its
            cells. Deleted only when this name is given
-kept       the latest of each name, with its cells, and its audit: never deleted
+kept       the latest of each name, with its cells, its audit, and what a person put there: never deleted
 """
 
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ SHARED = ("cells", "outside")  # folders of runs/ whose entries several experime
 NOT_EXPERIMENTS = (*CACHES, *SHARED, "bench", "locks")  # folders of runs/ that are no config's name
 KINDS = ("caches", "unused", "old", "bench", "ledger")  # that can be deleted
 GONE = ".gone"  # ending of what is being deleted
+HASHED = re.compile("[0-9a-f]{16}")  # names of experiments, searches and ablations
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _experiments(recorded: list[ExperimentRecord]) -> Iterator[tuple[Path, str]]
             continue
         if folder.is_symlink() or not folder.is_dir():
             continue
-        kept = runs_index.is_latest(folder) or folder.name == "audit"
+        kept = runs_index.is_latest(folder) or not HASHED.fullmatch(folder.name)  # an audit, or a person's own
         yield folder, "kept" if kept else "ledger" if folder in submitted else "old"
 
 
