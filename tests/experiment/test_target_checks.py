@@ -51,6 +51,17 @@ def test_a_class_of_the_sample_that_training_has_not(
     assert "a column for each label of the training table, but has 1 more: owl" in refused(home, capsys)
 
 
+def test_thresholds_by_a_column_of_numbers(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They would be one for all: numbers have no codes."""
+    songs, site = Songs("binary", metric="f1"), pl.col("site").replace_strict({"hill": 1, "river": 2})
+    songs.install(home, tmp_path / "songs")
+    tables = {name: frame.with_columns(site=site) for name, frame in songs.frames().items() if "site" in frame.columns}
+    tiny.write(tmp_path / "songs", tables)
+    tiny.run("train", "songs", "--dry-run", "post.thresholds_by=site")
+    said = refused(home, capsys, "post.thresholds_by=site", "data.static_numeric=['site']")
+    assert "post.thresholds_by = 'site' is a static column of numbers" in said
+
+
 def test_a_class_of_one_series_and_one_of_fewer_than_folds(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,17 @@ def check_after_training(config: Config, train: Store) -> None:
     applicability.check(config.blend, scored_by, train.task.kind, train.targets)
     tidying.check(config.post, scored_by, train.task.kind, np.asarray(train.y[np.flatnonzero(train.scored)]))
     decisions.check(config.post, scored_by, config.data)
+    _refuse_numbers(config, train)
+
+
+def _refuse_numbers(config: Config, train: Store) -> None:
+    """Refuse thresholds by a static column that is a number: it has no values that could have one each."""
+    name = config.post.thresholds_by
+    if name and not train.levels[config.data.static.index(name)]:
+        raise UserError(
+            f"post.thresholds_by = {name!r} is a static column of numbers, whose values have no threshold each. "
+            "If they are codes, name it in data.categorical; otherwise leave it out."
+        )
 
 
 def refuse_negative(config: Config, train: Store) -> None:
