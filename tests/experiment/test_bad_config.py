@@ -202,6 +202,8 @@ def test_bad_configs(text: str, home: Path, capsys: pytest.CaptureFixture[str]) 
         (["train", "--forec"], "unknown option '--forec'. Did you mean '--force'?"),
         (["infer", "rides"], "There is no trained experiment 'rides'"),
         (["infer", "rides", "train.epochs=3"], "There is no trained experiment 'rides'"),
+        (["infer", "rides+more"], "Run `./run.sh blend rides more` first."),
+        (["submit", "rides+more"], "Run `./run.sh blend rides more` first."),
         (["simulate"], "needs one folder to write into"),
         (["simulate", "out", "breaths=0"], "breaths"),
         (["simulate", "out", "breath=3"], "unknown key 'breath'. Did you mean 'breaths'?"),

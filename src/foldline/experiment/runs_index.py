@@ -205,7 +205,12 @@ def refuse_other_format(value: dict[str, Any], folder: Path) -> None:
 def made_by(folder: Path) -> str:
     """Return the command that made an experiment; of one that does not say so, as in a bundle, `train` and its name."""
     made = provenance(folder)
-    return str(made["command"]) if made else f"./run.sh train {folder.parent.name}"
+    return str(made["command"]) if made else to_make(folder.parent.name)
+
+
+def to_make(name: str) -> str:
+    """Return the command that makes an experiment of this name; of several configs it is their blend."""
+    return f"./run.sh blend {name.replace('+', ' ')}" if "+" in name else f"./run.sh train {name}"
 
 
 def provenance(folder: Path) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def latest_folder(name: str) -> Path:
     folder = (files.runs() / name / "latest").resolve()
     if not (folder / "experiment.json").exists():
         raise UserError(
-            f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
+            f"There is no trained experiment {name!r} ({folder} is not there). Run `{runs_index.to_make(name)}` first."
         )
     return folder
 

@@ -130,7 +130,8 @@ def _latest(config: str) -> Path:
     if not path.is_file():
         path = path.with_suffix(".parquet") if path.with_suffix(".parquet").is_file() else path
     if not path.is_file():
-        raise UserError(f"There is no submission of {name!r} ({path} is not there). Run `./run.sh train {name}` first.")
+        way_out = f"Run `{runs_index.to_make(name)}` first."
+        raise UserError(f"There is no submission of {name!r} ({path} is not there). {way_out}")
     return path
 
 
