@@ -21,7 +21,12 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
     """Return what the weights of a cell depend on, JSON-able. cell: with those it needs; it has no key yet."""
     model = cell.model
     depends = {
-        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **of_facts(inputs.train)},
+        "data": {
+            "fingerprint": inputs.train.fingerprint,
+            **inputs.data.roles(),
+            **of_facts(inputs.train),
+            **_of_levels(inputs),
+        },
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, cell.seed),
         "fold": _split(inputs.folds, cell.fold, cell.beside),
@@ -41,6 +46,15 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
     if model.teacher is not None:
         depends["teacher"] = _taught_by(inputs, model.teacher, cell)
     return depends
+
+
+def _of_levels(inputs: PlanInputs) -> dict[str, str]:
+    """Return the name of a forecast's store, which hashes the values that static columns and categories may have.
+
+    Some of these may be of series that are too short for a window: the fingerprint, which is of windows, lacks them.
+    """
+    data = inputs.data
+    return {"store": inputs.train.path.name} if data.forecast.on and (data.static or data.categorical_inputs) else {}
 
 
 def _taught_by(inputs: PlanInputs, teacher: TeacherConfig, cell: Cell) -> dict[str, Any]:
