@@ -184,7 +184,7 @@ def _of_other_classes(table: Table) -> dict[str, Any]:
     """
     if not table.classes:
         return {}
-    own = set(table.frame[table.data.target[0]].unique().drop_nulls()) if table.labelled else set()
+    own = set(table.frame[table.data.target[0]].unique(maintain_order=True).drop_nulls()) if table.labelled else set()
     return {} if own == set(table.classes) else {"classes": [str(label) for label in table.classes]}
 
 
