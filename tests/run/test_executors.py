@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import multiprocessing
 import os
 import pickle
 import queue
@@ -172,6 +173,24 @@ def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_executor, "_work", _dies)
     with pytest.raises(UserError, match=r"ended with exit code -9 .*Finished cells are kept"):
         executors.execute([fake(key="a"), fake(key="b")], ExecutorConfig(kind="process", workers=2), lambda *_: None)
+
+
+def test_a_worker_that_is_told_to_end_behind_its_work_sends_its_last_events() -> None:
+    """Killed while it sends them, it would take the lock of their queue along: the others wait for that at their end."""
+    context = multiprocessing.get_context("spawn")
+    events = context.Queue()
+    process = context.Process(target=_ended_behind_its_work, args=(events,))
+    with worker_start.starting():
+        process.start()
+    assert events.get(timeout=60.0) == "the last one"
+    process.join(60.0)
+    assert process.exitcode == 0
+
+
+def _ended_behind_its_work(events: Any) -> None:
+    process_executor._work(Queue([None]), events, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    events.put("the last one")
 
 
 def _dies(*_: Any) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from foldline.cli.config_reference import toml
 from foldline.cli.main import Arguments
@@ -31,7 +31,8 @@ MANY = 512  # series; of fewer, batches are smaller
 LONG, WINDOW = 2000, 1000  # steps: of longer series windows are named, so long
 STEPS = 8  # an epoch, at least, where batches are
 FOLDS = 5  # of fewer series, or groups of them, as many as there are
-STRATIFIED, PLAIN = "stratified-group", "group"  # kinds of folds
+STRATIFIED: Final = "stratified-group"  # kinds of folds
+PLAIN: Final = "group"
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -65,7 +66,10 @@ def _out(arguments: Arguments) -> Path:
 
 
 def _first_problem(out: Path, found: Findings) -> str:
-    """Return what foldline refuses in the files as they are, a sentence; empty where it takes them."""
+    """Return what foldline refuses in the files as they are, a sentence; empty where it takes them.
+
+    Folds that can't be made of them as the config says become plain ones there.
+    """
     names = metrics.names_for(found.kind)  # type: ignore[arg-type]
     metric = "accuracy" if found.asks_labels and "accuracy" in names else names[0]  # any that fits the sample
     try:
@@ -83,7 +87,7 @@ def _settle_folds(out: Path, wanted: FoldsConfig, train: Table) -> None:
     except UserError:
         if wanted.kind != STRATIFIED:
             raise
-        folds.make(out, replace(wanted, kind="group"), train, save=False)
+        folds.make(out, replace(wanted, kind=PLAIN), train, save=False)
         text = out.read_text(encoding="utf-8")
         files.write_text(out, text.replace(f'kind = "{STRATIFIED}"', f'kind = "{PLAIN}"'))
 

@@ -1,8 +1,7 @@
 """Open zip archives so that damage to their directory shows: zipfile itself may list fewer files than were packed.
 
 The directory at an archive's end repeats each file's name, and its last record says how many files there are (PKWARE's
-APPNOTE.TXT 6.3.10, 4.3.12 to 4.3.16). A damaged length in one entry hides those behind it; zipfile of Python 3.11 to
-3.14 does not compare the number.
+APPNOTE.TXT 6.3.10, 4.3.12 to 4.3.16). zipfile (Python 3.11.7) does not compare the number.
 """
 
 from __future__ import annotations
