@@ -176,7 +176,7 @@ def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_is_told_to_end_behind_its_work_sends_its_last_events() -> None:
-    """Killed while it sends them, it would take the lock of their queue along: the others wait for that at their end."""
+    """Killed while it sends them, it would take the lock of their queue along: the others wait for it at their end."""
     context = multiprocessing.get_context("spawn")
     events = context.Queue()
     process = context.Process(target=_ended_behind_its_work, args=(events,))

@@ -131,8 +131,8 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
     def complained(text: str) -> None:
         events.put(("", "complaint", {"text": text}))
 
-    # What SIGTERM finds again behind the work: a worker that it ended while its last events are sent would take the lock
-    # of their queue along, and the others would wait for that lock at their own end.
+    # What SIGTERM finds again behind the work: a worker that it ended while its last events are sent would take a lock
+    # along, that of their queue, and the others would wait for it at their own end.
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
