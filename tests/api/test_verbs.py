@@ -126,7 +126,7 @@ def test_estimated_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_decoded_rows(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fl.simulate("breaths", breaths=1, test_breaths=2, quiet=True)
     rows = pl.DataFrame({"id": [3, 5, 7], "pressure": [6.1, 7.2, 8.3], "kind": ["gap", "chain", "chain"]})
-    monkeypatch.setattr(file_decoding, "decode_file", lambda source, out, progress: rows)  # the real one compiles
+    monkeypatch.setattr(file_decoding, "decode_file", lambda source, out, **_: rows)  # the real one compiles
     found = fl.decode("breaths/test.csv", "exact.csv", quiet=True)
     assert found.rows.equals(rows) and found.kinds.rows() == [("chain", 2), ("gap", 1)]
     assert found.path == Path("exact.csv") and found.warnings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -52,15 +53,16 @@ def test_a_kill_is_one_sentence_and_the_next_call_goes_on(breaths: Path, monkeyp
     bytes_of_all = path.read_bytes()
     path.unlink()
     monkeypatch.setattr(exact_rows, "SERIES", 16)  # of 40
-    ask, asked = decoding_process.Decoding._ask, list[int]()
+    read, asked = exact_rows._numbered, list[int]()
 
-    def dies(self: decoding_process.Decoding, frame: pl.DataFrame) -> pl.DataFrame:
-        asked.append(frame["breath_id"].n_unique())
+    def dies(table: Table, first: int, last: int) -> pl.DataFrame:
+        rows = read(table, first, last)
+        asked.append(rows["breath_id"].n_unique())
         if len(asked) == 2:
-            os.kill(self._process.pid, signal.SIGKILL)
-        return ask(self, frame)
+            os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+        return rows
 
-    monkeypatch.setattr(decoding_process.Decoding, "_ask", dies)
+    monkeypatch.setattr(exact_rows, "_numbered", dies)
     with (
         pytest.raises(UserError, match=r"ended with exit code -9 .*run the same command again"),
         decoding_process.decoding([table]) as decoding,
@@ -80,7 +82,7 @@ def test_what_ends_the_block_ends_the_process_and_leaves_no_lock(breaths: Path) 
     with pytest.raises(KeyboardInterrupt), decoding_process.decoding([table]) as decoding:
         assert decoding is not None
         raise KeyboardInterrupt
-    assert not decoding._thread.is_alive() and not decoding._process.is_alive()
+    assert not decoding._thread.is_alive() and multiprocessing.active_children() == []
     assert exact_rows.obtain(table).known.any()  # would wait for the lock
 
 

@@ -14,6 +14,7 @@ from foldline.api.session import session
 from foldline.core import own_files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.data import decoders
 from foldline.data.packed_files import guarded
 
 
@@ -53,7 +54,7 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
             if lost := lost_digits(_guarded(first_inputs, source)):
                 terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
             with own_files.being_written(out):
-                rows = decode_file(source, out, progress=update)
+                rows = decode_file(source, out, progress=update, begin=decoders.for_file)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
     # Most rows first; by name among equals, whose order value_counts leaves to chance.

@@ -9,7 +9,7 @@ ventilator competition has a decoder.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from foldline.core.errors import UserError
 from foldline.data.table import Table
 
 SERIES = 2000  # that are decoded between two files: some 10 s
-Decode = Callable[[pl.DataFrame], pl.DataFrame]  # rows of whole series -> their exact rows, as the decoder returns them
+# Rows of parts, each whole series -> the part's place and its exact rows, as the decoder returns them, in any order.
+Decoder = Callable[[Iterable[pl.DataFrame]], Iterator[tuple[int, pl.DataFrame]]]
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ def obtain(
     table: Table,
     on_progress: Callable[[int, int], None] | None = None,
     wanted_by: str = "post.decode = true",
-    decode: Decode | None = None,
+    decoder: Decoder | None = None,
 ) -> Exact:
     """Decode a table, or read what an earlier call decoded.
 
     Args:
         on_progress: called with (series done, series in all).
         wanted_by: the part of the config that needs exact rows, for messages.
-        decode: decodes the rows of a part; None: this process does.
+        decoder: decodes the rows of parts; None: this process does.
 
     Raises:
         UserError: the table is not of the competition's shape.
@@ -66,7 +67,7 @@ def obtain(
     if why := damage(path):
         if path.exists():
             artefacts.say(path, why, "its rows are decoded again")
-        _write(path, table, on_progress, wanted_by, decode)
+        _write(path, table, on_progress, wanted_by, decoder)
     return read(path, table.frame.height, doubt_of(table))
 
 
@@ -97,10 +98,10 @@ def _write(
     table: Table,
     on_progress: Callable[[int, int], None] | None,
     wanted_by: str,
-    decode: Decode | None,
+    decoder: Decoder | None,
 ) -> None:
     """Decode a table part by part, and write its file; arguments and errors are those of `obtain`."""
-    from ventilator.decoder.file_decoding import decode_parts
+    from ventilator.decoder.file_decoding import decode_in_turn, decode_parts
 
     ends, total = np.append(0, np.cumsum(table.lengths)), len(table.lengths)
     parts = list(chunks(total, SERIES))
@@ -117,7 +118,7 @@ def _write(
         if not damage(path):  # another process has decoded it while this one waited
             return
         try:
-            found = decode_parts(folder, len(parts), read, done, decode)
+            found = decode_parts(folder, len(parts), read, done, decoder or decode_in_turn)
         except ValueError as error:
             raise _not_a_ventilator(table, wanted_by, error) from error
         with files.atomic(path) as stream:

@@ -34,6 +34,11 @@ OTHER_HALF: Final = "from ventilator.decoder import compilation as c; c.end_with
 Entry = tuple[Any, tuple[Any, ...]]  # a kernel, and arguments of the types that it is called with
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def halves() -> tuple[Sequence[Entry], Sequence[Entry]]:
     """List all kernels that Python calls, in two halves that take about equally long and share few callees."""
     some, whole = np.zeros(2), np.zeros(2, np.int64)

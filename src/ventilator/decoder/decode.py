@@ -6,7 +6,6 @@ The loops in the bracket are compiled and run in threads over chunks of breaths.
 prove; none reads a pressure, so a column of that name is ignored.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
@@ -28,7 +27,7 @@ from ventilator.decoder.bump import (
     unexplained,
 )
 from ventilator.decoder.chain import all_runs, chains
-from ventilator.decoder.compilation import compile_all
+from ventilator.decoder.compilation import compile_all, cores
 from ventilator.decoder.gap import gaps, unsolved
 from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
 from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
@@ -212,32 +211,31 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> list[tup
     return left
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> DecoderState:
+def state(
+    frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None, threads: int | None = None
+) -> DecoderState:
     """Decode a frame and return everything that was found, per row.
 
     Args:
         frame: the competition's columns id, breath_id, R, C, time_step, u_in and, if there is one, u_out.
         progress: called with the number of breaths done so far.
+        threads: that decode side by side; None: as many as there are cores. Results do not depend on it.
 
     Raises:
         ValueError: a column is missing.
     """
-    return state_and_gaps(frame, progress=progress)[0]
+    return state_and_gaps(frame, progress=progress, threads=threads)[0]
 
 
 def state_and_gaps(
-    frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None
+    frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None, threads: int | None = None
 ) -> tuple[DecoderState, OpenGaps]:
     """Decode a frame and return what `state` does, and the equations that are left without a solution."""
     breaths = table(frame)
     count = len(breaths.size)
-    compile_all(_cores())
+    compile_all(cores())
     out, left = Output.empty(len(breaths.row)), list[tuple[int, OpenGap]]()
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(threads or cores()) as pool:
         chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
         running = [pool.submit(decode_breaths, breaths, first, last, out) for first, last in chunks]
         for (_, last), done in zip(chunks, running, strict=True):
@@ -247,13 +245,15 @@ def state_and_gaps(
     return DecoderState.of(out, breaths.row), OpenGaps.of(left)
 
 
-def decode(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> pl.DataFrame:
+def decode(
+    frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None, threads: int | None = None
+) -> pl.DataFrame:
     """Decode a frame and return its exact rows, in its order.
 
     Columns: id, pressure (cmH2O, on the grid), kind, kp and ki (%/cmH2O), kt (cmH2O).
     kind is "chain", "row0", "bump" or "gap", the stage that proved the row. Arguments and errors are those of `state`.
     """
-    known = state(frame, progress=progress)
+    known = state(frame, progress=progress, threads=threads)
     exact = np.flatnonzero(known.kind)
     return pl.DataFrame(
         {

@@ -11,7 +11,8 @@ import hashlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -24,16 +25,22 @@ from ventilator.decoder.decode import decode
 from ventilator.decoder.kernels import CACHE
 from ventilator.decoder.law import Floats, Ints
 
-CHUNK_BREATHS: Final = 2000  # breaths between two saves: 10 to 20 s of work on 2 cores
+CHUNK_BREATHS: Final = 1000  # breaths between two saves: 5 to 10 s of work for a core
 LOOKED_AT: Final = 10_000  # rows that are enough to judge how u_in was printed
 DISK_FULL: Final = "os error 28"  # in the message of a reader or writer
 SUFFIXES: Final = (".csv", ".parquet")
 NUMBERS: Final = ("R", "C", "time_step", "u_in", "u_out")  # columns of the input
 COLUMNS: Final = ["id", "pressure", "kind", "kp", "ki", "kt"]  # of the output, which is known by them
+Decoder = Callable[[Iterable[pl.DataFrame]], Iterator[tuple[int, pl.DataFrame]]]  # frames -> (place, exact rows)
 
 
 def decode_file(
-    src: Path, dst: Path, *, progress: Callable[[int, int], None] | None = None, chunk_breaths: int = CHUNK_BREATHS
+    src: Path,
+    dst: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    chunk_breaths: int = CHUNK_BREATHS,
+    begin: Callable[[int], AbstractContextManager[Decoder]] | None = None,
 ) -> pl.DataFrame:
     """Write the exact rows of `src` to `dst` and return them; see `decode` for the columns.
 
@@ -42,6 +49,7 @@ def decode_file(
         dst: .csv or .parquet; an older one is replaced, anything else is not.
         progress: called with breaths done and breaths in all.
         chunk_breaths: breaths between two saves.
+        begin: called with the number of breaths; gives what decodes chunks (see `decode_parts`). None: this process.
 
     Raises:
         ValueError: a column is missing, or a file is empty, or neither CSV nor Parquet; `dst` holds something else.
@@ -58,11 +66,18 @@ def decode_file(
         if progress is not None:
             progress(min(chunks.breaths, count * chunk_breaths), chunks.breaths)
 
-    parts = decode_parts(folder, len(chunks), chunks.read, done)
+    with begin(chunks.breaths) if begin else nullcontext(decode_in_turn) as decoder:
+        parts = decode_parts(folder, len(chunks), chunks.read, done, decoder)
     rows = pl.read_parquet(parts, glob=False) if parts else decode(chunks.frame)
     write_rows(rows, dst)
     shutil.rmtree(folder)
     return rows
+
+
+def decode_in_turn(frames: Iterable[pl.DataFrame]) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Decode frames one after the other, each by threads on all cores; yield each one's place and exact rows."""
+    for place, frame in enumerate(frames):
+        yield place, decode(frame)
 
 
 def decode_parts(
@@ -70,7 +85,7 @@ def decode_parts(
     count: int,
     read: Callable[[int], pl.DataFrame],
     progress: Callable[[int], None] = lambda done: None,
-    decoder: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    decoder: Decoder = decode_in_turn,
 ) -> list[Path]:
     """Decode a frame in parts, each into a Parquet file of its own, unless a killed run has left that, whole.
 
@@ -79,7 +94,7 @@ def decode_parts(
         count: number of the parts.
         read: returns the rows of a part, whole breaths.
         progress: called with the number of parts done so far.
-        decoder: decodes the rows of a part; None: `decode`.
+        decoder: takes the rows of parts, and yields the places of these and their exact rows, in any order.
 
     Returns:
         The files, in the order of the parts.
@@ -88,11 +103,15 @@ def decode_parts(
         ValueError: a column is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for number in range(count):
-        found.append(obtain_part(folder, f"{number:06d}", ".parquet", partial(_write_decoded, read, number, decoder)))
-        progress(number + 1)
-    return found
+    found = [_kept_part(folder, f"{number:06d}", ".parquet") for number in range(count)]
+    missing = [number for number, path in enumerate(found) if path is None]
+    if len(missing) < count:
+        progress(count - len(missing))
+    for done, (place, rows) in enumerate(decoder(map(read, missing)), count - len(missing) + 1):
+        name = f"{missing[place]:06d}"
+        found[missing[place]] = obtain_part(folder, name, ".parquet", partial(write_rows, rows))
+        progress(done)
+    return [path for path in found if path is not None]
 
 
 def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
@@ -242,15 +261,6 @@ class _Chunks:
         return self.frame[rows] if self.order is None else self.frame[self.order[rows]]
 
 
-def _write_decoded(
-    read: Callable[[int], pl.DataFrame],
-    number: int,
-    decoder: Callable[[pl.DataFrame], pl.DataFrame] | None,
-    path: Path,
-) -> None:
-    write_rows((decoder or decode)(read(number)), path)
-
-
 def obtain_part(folder: Path, name: str, suffix: str, write: Callable[[Path], None]) -> Path:
     """Make one of the files that a killed run goes on with, unless it is there, whole; return it.
 
@@ -260,9 +270,8 @@ def obtain_part(folder: Path, name: str, suffix: str, write: Callable[[Path], No
         suffix: of its name.
         write: writes it; it has its name when it has reached the disk.
     """
-    there = [path for path in folder.glob(f"{name}-*{suffix}") if path.stem == f"{name}-{_hash(path)}"]
-    if there:
-        return there[0]
+    if kept := _kept_part(folder, name, suffix):
+        return kept
     draft = folder / f"{name}{suffix}"
     write(draft)
     with draft.open("rb") as stream:
@@ -270,6 +279,12 @@ def obtain_part(folder: Path, name: str, suffix: str, write: Callable[[Path], No
     path = folder / f"{name}-{_hash(draft)}{suffix}"
     draft.replace(path)
     return path
+
+
+def _kept_part(folder: Path, name: str, suffix: str) -> Path | None:
+    """Return the file of a part that a killed run has left, where it is whole."""
+    there = (path for path in folder.glob(f"{name}-*{suffix}") if path.stem == f"{name}-{_hash(path)}")
+    return next(there, None)
 
 
 def _hash(path: Path) -> str:
