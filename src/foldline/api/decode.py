@@ -47,7 +47,8 @@ def decode(source: str | os.PathLike[str], out: str | os.PathLike[str], *, quiet
 def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Decode a file, write and return the rows, and how many there are of each kind."""
     from ventilator.decoder.digits import lost_digits
-    from ventilator.decoder.file_decoding import decode_file, first_inputs
+    from ventilator.decoder.file_decoding import decode_file
+    from ventilator.decoder.file_reading import first_inputs
 
     with terminal.bar("decoding (the first run on a machine compiles for 10 to 20 s)", "breaths") as update:
         try:
@@ -69,7 +70,7 @@ def inputs(source: Path) -> np.ndarray:
     Raises:
         UserError: the file is damaged, or not of the competition's shape.
     """
-    from ventilator.decoder.file_decoding import read
+    from ventilator.decoder.file_reading import read
 
     def read_inputs(path: Path) -> np.ndarray:
         return read(path)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ventilator.controller import EXPLORATION_GAINS
 from ventilator.decoder.decode import state
-from ventilator.decoder.file_decoding import read
+from ventilator.decoder.file_reading import read
 from ventilator.decoder.law import UNKNOWN, Ints
 from ventilator.decoder.state import DecoderState
 

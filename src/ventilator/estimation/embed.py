@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from ventilator.calibrate import calibrate
 from ventilator.controller import Array
-from ventilator.decoder.file_decoding import read
+from ventilator.decoder.file_reading import read
 from ventilator.estimation import parameters
 from ventilator.estimation.conditioning import smooth_member
 from ventilator.estimation.embed_spread import embed_spread

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from ventilator.controller import Array
-from ventilator.decoder.file_decoding import check_suffix, facts_of, obtain_part, read, refuse_foreign, write_rows
+from ventilator.decoder.file_decoding import facts_of, obtain_part, refuse_foreign, write_rows
+from ventilator.decoder.file_reading import check_suffix, read
 from ventilator.decoder.kernels import CACHE
 from ventilator.estimation.fit import fit_lungs, fit_spread
 from ventilator.estimation.frame_estimation import (
