@@ -165,7 +165,7 @@ def out_of_fold(x: Array, y: Array, fold: Array, k: int, seeds: list[int], hidde
         optimizer.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
         picked = np.stack([rows[(order[step] * len(rows)).astype(int)] for order in orders for rows in outside])
         optimizer.zero_grad()
-        (forward(weights, inputs[picked]) - targets[picked]).abs().mean(dim=1).sum().backward()
+        (forward(weights, inputs[picked]) - targets[picked]).abs().mean(dim=1).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
         every = forward(weights, inputs.expand(len(weights[0]), -1, -1)).numpy()  # (S * k, rows)

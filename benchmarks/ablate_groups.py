@@ -84,7 +84,8 @@ class Lab:
             found[inside] = x[inside] @ np.linalg.solve(gram, x[used].T @ target[used])
         odds = np.exp(4 * found)
         shares = odds / odds.sum(axis=1, keepdims=True)
-        return shares[:, 1:] if self.classes == 2 else shares
+        kept: np.ndarray = shares[:, 1:] if self.classes == 2 else shares
+        return kept
 
 
 def compared(name: str, title: str, asked: argparse.Namespace, other: tuple[int, int, float]) -> None:

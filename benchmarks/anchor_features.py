@@ -52,13 +52,15 @@ def one_hots(df: pd.DataFrame) -> pd.DataFrame:
 
 def inputs(df: pd.DataFrame) -> np.ndarray:
     """Return the 37 features as the network takes them (rows, 37)."""
-    return one_hots(numeric(df)).to_numpy(np.float32)
+    x: np.ndarray = one_hots(numeric(df)).to_numpy(np.float32)
+    return x
 
 
 def training(csv: str) -> np.ndarray:
     """Return (x - median) / (q75 - q25) of the 37 features as float32 (rows, 37), the quantiles from all rows."""
     features = one_hots(numeric(pd.read_csv(csv)))
-    return RobustScaler().fit_transform(features).astype(np.float32)
+    x: np.ndarray = RobustScaler().fit_transform(features).astype(np.float32)
+    return x
 
 
 if __name__ == "__main__":

@@ -41,17 +41,17 @@ def count_checksums() -> None:
     from foldline.core import artefacts, checksums
     from foldline.fit import checkpoint
 
-    checksums.of_file = timed(checksums.of_file)  # type: ignore[assignment]
-    checksums.damage = timed(checksums.damage)  # type: ignore[assignment]
-    artefacts._own = timed(artefacts._own)  # type: ignore[assignment]
-    checkpoint._digest = timed(checkpoint._digest)  # type: ignore[assignment]
-    checkpoint._is_as_written = timed(checkpoint._is_as_written)  # type: ignore[assignment]
+    checksums.of_file = timed(checksums.of_file)
+    checksums.damage = timed(checksums.damage)
+    artefacts._own = timed(artefacts._own)
+    checkpoint._digest = timed(checkpoint._digest)
+    checkpoint._is_as_written = timed(checkpoint._is_as_written)
     from foldline.data import feature_file
 
     class Counted:  # a chunk of the store is summed up in the thread that computed it
         of_bytes, of_chunks = staticmethod(timed(checksums.of_bytes)), staticmethod(checksums.of_chunks)
 
-    feature_file.checksums = Counted  # type: ignore[assignment]
+    feature_file.checksums = Counted  # type: ignore[assignment, attr-defined]
 
 
 def quickstart() -> None:
@@ -83,7 +83,10 @@ def main() -> int:
         from ventilator import simulator
 
         simulator.write_competition(Path(scratch) / "big", breaths=breaths, test_breaths=10, seed=0)
-        jobs = {"quickstart": quickstart, "files -> store": lambda: files_to_store(Path(scratch) / "big")}
+        jobs: dict[str, Callable[[], None]] = {
+            "quickstart": quickstart,
+            "files -> store": lambda: files_to_store(Path(scratch) / "big"),
+        }
         worst = False
         for name, job in jobs.items():
             SPENT[0], began = 0.0, time.process_time()

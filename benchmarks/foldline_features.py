@@ -17,7 +17,7 @@ NUMERIC = [
     build("raw", {"complement": ["u_out"]}),
     *map(build, ("time", "integral", "lags", "differences", "stats")),
 ]
-KINDS: dict[str, pl.DataType | type[pl.DataType] | None] = {
+KINDS: readers.Wanted = {
     **dict.fromkeys(("id", "breath_id"), pl.Int32),
     **dict.fromkeys(("R", "C", "u_out"), pl.Int8),
     **dict.fromkeys(("time_step", "u_in", "pressure"), pl.Float64),

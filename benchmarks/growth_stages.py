@@ -45,23 +45,24 @@ def case_of(sizes: dict[str, int]) -> Case:
 
 def run(folder: Path, sizes: dict[str, int], estimates: Path) -> None:
     """Run all stages; write what --dry-run says of those that train."""
-    from foldline.api import train, trained
+    from foldline.api import train
     from foldline.core.console import Terminal
     from foldline.experiment.config import load
+    from foldline.output import report
 
     config, terminal = load(config_of(case_of(sizes), folder), ["executor.kind=serial"]), Terminal(quiet=True)
     steps, rows = to_store(config), sizes["series"] * sizes["length"]
     planned = train.plan(config, "./run.sh train growth", terminal)
     _train(steps, planned.parts[0][1], rows, estimates)
-    honest = trained.report.write
+    honest = report.write
 
     def write(*given: Any) -> Path:
         steps.done("blend and scores", rows)
-        page = honest(*given)
+        page: Path = honest(*given)
         steps.done("report", rows)
         return page
 
-    trained.report.write = write
+    report.write = write  # type: ignore[assignment]
     planned.carry_out(terminal)
 
 

@@ -26,6 +26,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,7 +164,8 @@ def hops(kind: str, task: Task, steps: int) -> int:
         unrolled = Unrolled(kind, task.inputs).double()  # in float32 a gradient dies on so long a way
         return path_length(unrolled, x.double(), [unrolled.cell])
     network = Network(kind, task, steps, 8).eval()
-    found = [part for block in network.blocks for part in (block.levels if kind == "tcn" else [block.gather])]
+    blocks: list[Any] = list(network.blocks)
+    found = [part for block in blocks for part in (block.levels if kind == "tcn" else [block.gather])]
     return path_length(network, x, found)
 
 
@@ -183,7 +185,7 @@ def train(network: Network, task: Task, steps: int, seed: int, rate: float) -> f
         for step in range(steps):
             x, y = next(series)
             optimiser.zero_grad()
-            task.loss(network(x), y).backward()
+            task.loss(network(x), y).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             update(step + 1, steps)

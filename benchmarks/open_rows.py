@@ -15,7 +15,6 @@ is trained here is configs/sample.toml, cells are kept under runs/. Errors are m
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -258,9 +257,9 @@ def steps_ahead(scored: Scored) -> None:
     shut = np.zeros(scored.inspired.shape, np.bool_)
     closed = scored.breaths.u_in[:, : scored.length] <= SHUT
     shut[:, 1:] = closed[:, 1:] & closed[:, :-1]
-    groups: list[tuple[str, Callable[[], Mask]]] = [("all", lambda: scored.inspired)]
-    groups += [(f"R = {r}", lambda r=r: scored.inspired & (scored.breaths.r == r)[:, None]) for r in (5, 20, 50)]
-    groups += [("valve shut", lambda: scored.inspired & shut), ("valve open", lambda: scored.inspired & ~shut)]
+    groups: list[tuple[str, Mask]] = [("all", scored.inspired)]
+    groups += [(f"R = {r}", scored.inspired & (scored.breaths.r == r)[:, None]) for r in (5, 20, 50)]
+    groups += [("valve shut", scored.inspired & shut), ("valve open", scored.inspired & ~shut)]
     print(f"| rows ahead | {' | '.join(name for name, _ in groups)} |\n|---|{'---|' * len(groups)}")
     first = replace(embedded(), members=embedded().members[:1])
     for ahead in AHEAD:
@@ -268,7 +267,7 @@ def steps_ahead(scored: Scored) -> None:
         for row in range(ahead, scored.length, EVERY):
             known = np.where(np.arange(80) <= row - ahead, scored.labels, np.nan)
             error[:, row] = np.abs(scored.truth[:, row] - smooth(scored.breaths, known, first).mean[:, row])
-        cells = [f"{np.nanmean(np.where(rows(), error, np.nan)):.3f}" for _, rows in groups]
+        cells = [f"{np.nanmean(np.where(rows, error, np.nan)):.3f}" for _, rows in groups]
         print(f"| {ahead} | {' | '.join(cells)} |", flush=True)
 
 

@@ -36,10 +36,10 @@ class Scored:
         self.breaths, self.known, self.places = breaths, known, places
         self.length = int((breaths.u_out == 0).sum(axis=1).max())
         self.pressure, self.truth = pressure, pressure[:, : self.length]
-        self.inspired = np.asarray(breaths.u_out[:, : self.length] == 0)
-        self.exact = np.asarray(~np.isnan(known.pressure[:, : self.length]))
+        self.inspired: NDArray[np.bool_] = np.asarray(breaths.u_out[:, : self.length] == 0)
+        self.exact: NDArray[np.bool_] = np.asarray(~np.isnan(known.pressure[:, : self.length]))
         self.open = self.inspired & ~self.exact
-        self.anchored = np.broadcast_to(self.exact.any(axis=1)[:, None], self.open.shape)
+        self.anchored = np.broadcast_to(np.any(self.exact, axis=1, keepdims=True), self.open.shape)
 
     @classmethod
     def of_frame(cls, frame: pl.DataFrame) -> Self:

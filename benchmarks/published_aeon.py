@@ -57,7 +57,7 @@ def of_features(form: str, parameters: tuple[Any, ...], features: np.ndarray, st
 
 def main() -> None:
     """Fit both forms, transform, write."""
-    from aeon.transformations.collection.convolution_based import (  # type: ignore[import-not-found]
+    from aeon.transformations.collection.convolution_based import (
         MiniRocket,
         MultiRocket,
     )

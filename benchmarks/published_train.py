@@ -174,7 +174,8 @@ def by_tsai(
     given |= {"filters": WIDTH // inception.BRANCHES, "batch": TRAIN.batch, "clip": TRAIN.clip}
     given |= {"weight_decay": TRAIN.weight_decay, "orders": np.stack(orders), "seeds": np.array(seeds)}
     path = folder / f"{series.name}.npz"
-    np.savez(path, **given, **{f"weights {name}": value.detach().numpy() for name, value in start.items()})
+    given |= {f"weights {name}": value.detach().numpy() for name, value in start.items()}
+    np.savez(path, **given)
     said = subprocess.check_output([str(python), str(TSAI), "trained", str(path)], text=True)
     cpu_s: float = json.loads(said.splitlines()[-1])["cpu_s"]
     return dict(np.load(path.with_suffix(".found.npz"))), cpu_s
@@ -243,7 +244,9 @@ def rocket_rows(series: Series, python: Path, folder: Path) -> tuple[list[list[s
 
 def run(terminal: Terminal, tsai: Path, aeon: Path, count: int, page: Page) -> bool:
     """Train and compare on all sets, with so many seeds; print the tables. Return whether all is as it should be."""
-    trained_rows, kernel_rows, good = [], [], True
+    trained_rows: list[list[str]] = []
+    kernel_rows: list[list[str]] = []
+    good = True
     with tempfile.TemporaryDirectory() as made, terminal.bar("published", "sets") as update:
         folder = Path(made)
         for number, name in enumerate(SETS, 1):

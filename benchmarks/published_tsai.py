@@ -85,7 +85,7 @@ def trained(given: dict[str, np.ndarray], weights: dict[str, Any], order: Any) -
             places = torch.as_tensor(order(step // per_epoch))
         chosen = places[step % per_epoch * batch :][:batch]
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(network(x[chosen]), y[chosen]).backward()
+        torch.nn.functional.cross_entropy(network(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), float(given["clip"]))
         for group in optimiser.param_groups:
             group["lr"] = rate

@@ -25,7 +25,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
@@ -41,7 +41,7 @@ BLOCK = 1_000_000  # rows that are written at once
 ARCHIVE = "data.zip"  # of a case whose files are packed together
 INTERVAL = 0.005  # s between two looks at the memory
 PLACES = ("hill", "town", "coast", "forest")  # values of the static column
-FEATURES = {"families": ("raw", "time", "integral", "lags", "differences", "stats", "static")}  # the defaults
+FAMILIES = ("raw", "time", "integral", "lags", "differences", "stats", "static")  # the defaults
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def steps(folder: Path, many: bool) -> dict[str, float]:
         inputs=("x1", "x2", "x3"),
         static=("place",),
         target=("y",),
-        **({"train": "train/*.csv"} if many else {}),
     )
-    features = featurize.FeaturesConfig(**FEATURES)
+    data = replace(data, train="train/*.csv") if many else data
+    features = featurize.FeaturesConfig(families=FAMILIES)
     import sklearn.model_selection  # noqa: F401 -- else folds import it later
 
     print("ready", flush=True)

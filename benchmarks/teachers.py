@@ -11,7 +11,6 @@ seconds of its own cells. Verdicts: docs/log.md. It trains in a home folder of i
 import argparse
 import csv
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -126,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -107,7 +107,7 @@ def _network(common: dict[str, Any], name: str, formats: Sequence[str], together
 def _epoch(common: dict[str, Any], network: str, kind: str, together: int, runs: int) -> float:
     """Seconds per epoch and cell: the median of some runs."""
     task = {**common, "side": "ours", "network": network, "precision": kind, "margin": MARGIN, "together": together}
-    return median(EPOCH / measure(**task)["figure"] for _ in range(runs))
+    return float(median(EPOCH / measure(**task)["figure"] for _ in range(runs)))
 
 
 def determinism(common: dict[str, Any], runs: int) -> None:

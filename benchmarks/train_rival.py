@@ -120,6 +120,7 @@ def train(
         workers: processes of the DataLoader; None: WORKERS.
     """
     network.to(device).train()
+    head: nn.Module = network.head  # type: ignore[assignment]
     radam = torch.optim.RAdam(network.parameters(), lr=RATE, betas=(0.95, 0.999), eps=1e-5)
     ranger, total = Lookahead(radam), WARM_UP + steps
     schedule = torch.optim.lr_scheduler.LambdaLR(radam, lambda step: flat_then_cosine(step, total))
@@ -129,10 +130,10 @@ def train(
         if step == WARM_UP:
             start = time.perf_counter()  # `.item()` below has waited for the device
         item = {name: tensor.to(device, non_blocking=True) for name, tensor in next(batches).items()}
-        predicted = network.head(network(item["x"], static, None)).squeeze(-1)  # (B, T)
+        predicted = head(network(item["x"], static, None)).squeeze(-1)  # (B, T)
         loss = masked_l1(predicted, item["y"], item["scored"])
         radam.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         ranger.step()
         schedule.step()
         average += (loss.item() - average) / (step + 1)

@@ -86,12 +86,12 @@ def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) ->
     steps = epochs * (len(x) // BATCH)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    order = torch.cat([torch.randperm(len(x))[: len(x) // BATCH * BATCH] for _ in range(epochs)]).split(BATCH)
+    order = torch.cat([torch.randperm(len(x))[: len(x) // BATCH * BATCH] for _ in range(epochs)])
     with TERMINAL.bar("training", "steps") as update:
-        for number, chosen in enumerate(order, start=1):
+        for number, chosen in enumerate(torch.split(order, BATCH), start=1):
             optimiser.zero_grad()
             loss = network.head.loss(predict(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()

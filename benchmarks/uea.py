@@ -91,7 +91,8 @@ def rival(python: Path, name: str, model: str, out: Path) -> Result:
 def losses(name: str, result: Result, truth: list[str]) -> np.ndarray:
     """Return each test series' 1 where it is right, or its squared error."""
     if name in NUMBERS:
-        return np.square(np.array(result.predicted, dtype=float) - np.array(truth, dtype=float))
+        squared: np.ndarray = np.square(np.array(result.predicted, dtype=float) - np.array(truth, dtype=float))
+        return squared
     return np.array([given == wanted for given, wanted in zip(result.predicted, truth, strict=True)], dtype=float)
 
 

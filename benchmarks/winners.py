@@ -107,7 +107,8 @@ def _losses(name: str, predicted: list[list[float]], classes: list[str], answers
     """Return each series' squared error, or 1 where its most probable label is right."""
     values = np.array(predicted)
     if name in uea.NUMBERS:
-        return np.square(values[:, 0] - np.array(answers, dtype=float))
+        squared: np.ndarray = np.square(values[:, 0] - np.array(answers, dtype=float))
+        return squared
     return np.array([classes[place] == wanted for place, wanted in zip(values.argmax(1), answers, strict=True)], float)
 
 

@@ -49,7 +49,8 @@ def parameters(member: Member) -> int:
 
 def cpu_seconds(member: Member) -> float:
     """Sum up the core seconds of a member's cells."""
-    return sum(json.loads((cell.folder / "cost.json").read_text(encoding="utf-8"))["core_s"] for cell in member.cells)
+    costs = (json.loads((cell.folder / "cost.json").read_text(encoding="utf-8")) for cell in member.cells)
+    return sum(float(cost["core_s"]) for cost in costs)
 
 
 def read(name: str) -> dict[str, Any]:

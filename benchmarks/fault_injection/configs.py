@@ -204,7 +204,8 @@ def tried(home: Path) -> tuple[str, str]:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.environ["FOLDLINE_HOME"] = str(home)
     os.chdir(home)
-    path, kept = home / "configs" / "rides.toml", ("configs",)
+    path = home / "configs" / "rides.toml"
+    kept: tuple[str, ...] = ("configs",)
     try:
         config = configs.load(path)
         held = config_files.read(path) if b"extends" in path.read_bytes() else tomllib.loads(path.read_text())
@@ -223,18 +224,15 @@ def tried(home: Path) -> tuple[str, str]:
 
 def _difference(held: Any, got: Any, path: str = "") -> str:
     """Say where the resolved config lacks what TOML gives, or has another value; empty where it does neither."""
+    pairs: list[tuple[Any, Any, Any]] = []  # name, value held, value got
     if isinstance(held, dict) and isinstance(got, dict):
         pairs = [(key, value, got.get(key, "nothing")) for key, value in held.items()]
-        return next((text for key, *two in pairs if (text := _difference(*two, f"{path}.{key}"))), "")
-    if isinstance(held, list) and isinstance(got, list):
-        if len(held) != len(got):
-            return f"{path}: {got!r} instead of {held!r}"
-        return next(
-            (text for n, two in enumerate(zip(held, got, strict=True)) if (text := _difference(*two, f"{path}.{n}"))),
-            "",
-        )
-    same = held == got and (isinstance(held, bool) == isinstance(got, bool))
-    return "" if same else f"{path}: {got!r} instead of {held!r}"
+    elif isinstance(held, list) and isinstance(got, list) and len(held) == len(got):
+        pairs = list(zip(range(len(held)), held, got, strict=True))
+    elif held != got or isinstance(held, bool) != isinstance(got, bool):
+        return f"{path}: {got!r} instead of {held!r}"
+    found = (_difference(one, other, f"{path}.{name}") for name, one, other in pairs)
+    return next(filter(None, found), "")
 
 
 def config_faults(seed: int, scratch: Path) -> Generator[Fault, None, None]:

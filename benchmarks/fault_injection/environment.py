@@ -63,8 +63,10 @@ def full_disk(size: int) -> None:
 def file_size(size: int) -> None:
     """Let no file grow beyond some bytes; what is printed goes through a pipe, which is none."""
     for stream in (1, 2):
-        PRINTERS.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=stream))
-        os.dup2(PRINTERS[-1].stdin.fileno(), stream)
+        printer = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=stream)
+        assert printer.stdin is not None, "a pipe was asked for"
+        PRINTERS.append(printer)
+        os.dup2(printer.stdin.fileno(), stream)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -136,8 +138,7 @@ def disturbed(trouble: str, number: int, words: list[str]) -> int:
             stream.flush()
     for stream, printer in enumerate(PRINTERS, 1):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-        printer.stdin.close()
-        printer.wait()
+        printer.communicate()  # closes its input
     os._exit(code)  # the harness would flush the streams that are gone
 
 

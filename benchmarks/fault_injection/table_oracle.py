@@ -198,13 +198,13 @@ def difference(found: dict[str, Any], table: Columns, data: DataConfig, labelled
         return text
     for column in data.inputs:
         held = [table[column][row] for row in places]
-        numbers = [math.nan if missing(value) else number(value) for value in held]
-        if text := _of_numbers(column, [math.nan if value != value else value for value in found[column]], numbers):
+        wanted = [math.nan if missing(value) else number(value) for value in held]
+        if text := _of_numbers(column, [math.nan if value != value else value for value in found[column]], wanted):
             return text
     for column in data.target if labelled else ():
         truth = [_truth(table[column][row], is_scored) for row, is_scored in zip(places, scored, strict=True)]
-        got = [math.nan if value is None else value for value in found[column]]
-        if text := _of_numbers(column, got, truth):
+        given = [math.nan if value is None else value for value in found[column]]
+        if text := _of_numbers(column, given, truth):
             return text
     for column in data.static:
         if text := _of_static(column, found[column], [table[column][row] for row in places], labelled):

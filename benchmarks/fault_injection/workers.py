@@ -21,7 +21,7 @@ _own = multiprocessing.get_context
 
 def server() -> str:
     """Return the address of this process's server, started if it was not."""
-    running = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    running: Any = multiprocessing.forkserver._forkserver
     running.ensure_running()
     return str(running._forkserver_address)
 
@@ -29,7 +29,7 @@ def server() -> str:
 def use(address: str, folder: str) -> None:
     """Let this process, a child of that server, start its workers there, too."""
     os.environ[FOLDER] = folder
-    inherited = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    inherited: Any = multiprocessing.forkserver._forkserver
     inherited._forkserver_address = address
     inherited.ensure_running = resource_tracker.ensure_running
     multiprocessing.get_context = lambda method=None: _Forked() if method == "spawn" else _own(method)  # type: ignore[assignment]

@@ -8,6 +8,7 @@ The loop is the checkout's own benchmarks/train_side.py. Prints samples a second
 
 import json
 import sys
+from typing import Any
 
 from benchmarks import train_side
 
@@ -19,7 +20,7 @@ SMALL = {
 WIDTH, BATCH, MARGIN = 64, 64, 4  # 31 scored steps and 4 more
 
 
-def main(given: dict[str, object]) -> None:
+def main(given: dict[str, Any]) -> None:
     """Train each for some steps."""
     figures = {}
     for name, blocks in SMALL.items():

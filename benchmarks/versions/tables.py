@@ -59,7 +59,7 @@ def _arrow(found: Compared, name: str, unit: float) -> str:
 
 
 def _median(runs: list[Run], name: str) -> float:
-    return statistics.median(getattr(run, name) for run in runs)
+    return float(statistics.median(getattr(run, name) for run in runs))
 
 
 def _remarks(found: Compared) -> str:
