@@ -23,7 +23,7 @@ from ventilator import controller, simulator
 from ventilator.controller import GRID_MIN, GRID_SIZE, GRID_STEP
 from ventilator.decoder import DecoderState, decode, state
 from ventilator.decoder.check import rounded
-from ventilator.decoder.law import KINDS
+from ventilator.decoder.records import KINDS
 
 COMPETITION_BREATHS: Final = 50_300  # of test.csv
 PLAIN_BREATHS: Final = 60  # that the plain inversion is timed on: it takes minutes for 1,000

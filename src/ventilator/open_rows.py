@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
-from ventilator.decoder.law import KINDS
+from ventilator.decoder.records import KINDS
 from ventilator.estimation import (
     CHANNELS,
     SessionLungs,

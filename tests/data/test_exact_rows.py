@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import tiny
 from quickstart import SMOKE
 
+from foldline.core import files
 from foldline.data import exact_rows, loading, open_rows
 from foldline.data.exact_rows import Exact
 from foldline.ensemble import post_processing
@@ -70,6 +72,22 @@ def test_a_table_that_is_prepared_for_an_estimator_is_decoded_once(
     np.testing.assert_array_equal(exact_rows.obtain(table).kinds, plain.kinds)
 
 
+def test_rows_that_are_there_are_checked_and_read_without_compiled_code(breaths: Path) -> None:
+    data = config.load(Path("quickstart"), [f"data.source={breaths}"]).data
+    exact_rows.obtain(loading.load(data).test)
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from foldline.data import exact_rows, loading
+        from foldline.experiment import config
+        table = loading.load(config.load(Path("quickstart"), [f"data.source={sys.argv[1]}"]).data).test
+        exact_rows.check(table)
+        assert exact_rows.obtain(table).known.any()
+        assert "numba" not in sys.modules, "it takes a second to import"
+    """
+    subprocess.run([sys.executable, "-c", code, str(breaths)], check=True, cwd=files.home())
+
+
 def test_the_same_breaths_under_other_ids_hold_the_same_rows(
     breaths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +141,7 @@ def test_a_few_breaths_are_decoded_at_once_to_the_same_rows(breaths: Path, monke
     table = loading.load(settings.data).test
     kept = exact_rows.obtain(table)
     for chunk in (64, 8):  # by the thread that asks, by those of `decode`
-        monkeypatch.setattr(sys.modules["ventilator.decoder.decode"], "CHUNK", chunk)
+        monkeypatch.setattr(sys.modules["ventilator.decoder.frame_decoding"], "CHUNK", chunk)
         found = exact_rows.at_once(table)
         assert np.array_equal(found.values, kept.values, equal_nan=True) and found.known.any()
         assert found.kinds.tolist() == kept.kinds.tolist()

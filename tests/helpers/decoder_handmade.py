@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ventilator import controller
 from ventilator.controller import TICK_S
 from ventilator.decoder.digits import printing_error
-from ventilator.decoder.law import Breath
+from ventilator.decoder.records import Breath
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,8 @@ from decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 from ventilator.controller import GRID_STEP, grid_index
 from ventilator.decoder import decode
 from ventilator.decoder.alone import MOST, alone, guesses, widest_test
-from ventilator.decoder.law import TARGETS, Breath, Gains
+from ventilator.decoder.law import TARGETS
+from ventilator.decoder.records import Breath, Gains
 
 PAIR = (1.0, 0.5)
 GAINS = [Gains(*PAIR, float(c)) for c in TARGETS]

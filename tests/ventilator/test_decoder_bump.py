@@ -7,10 +7,11 @@ from decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 from ventilator.controller import GRID_STEP
 from ventilator.decoder import decode, state
 from ventilator.decoder.bump import Cleaned, Trial, enter_agreed, keep_agreed, triangle
-from ventilator.decoder.decode import remove_bump
-from ventilator.decoder.law import CHAIN, TARGETS, UNKNOWN, Gains, Track, blank, without_bump
+from ventilator.decoder.frame_decoding import remove_bump
+from ventilator.decoder.law import TARGETS, blank, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.ramp import ramp
+from ventilator.decoder.records import CHAIN, UNKNOWN, Gains, Track
 
 EXPLORATION = {(20, 10): (1.0, 0.5), (5, 20): (1.0, 3.0), (50, 20): (0.0, 2.0)}
 BUMPS = [(60.0, 0.3, 0.6), (-25.0, 0.25, 0.65), (80.0, 0.45, 0.62), (70.0, -np.inf, 0.4)]

@@ -6,16 +6,8 @@ from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
 from ventilator.controller import GRID_SIZE, GRID_STEP
 from ventilator.decoder.chain import all_runs, chains, follow, guess
-from ventilator.decoder.law import (
-    TARGETS,
-    UNKNOWN,
-    Breath,
-    Gains,
-    blank,
-    integral_at,
-    predicted,
-    step_tolerance,
-)
+from ventilator.decoder.law import TARGETS, blank, integral_at, predicted, step_tolerance
+from ventilator.decoder.records import UNKNOWN, Breath, Gains
 
 GAINS = [(1.0, 0.5, 25.0), (0.3, 4.0, 30.0), (0.0, 3.0, 20.0), (0.4, 0.0, 35.0), (0.01, 8.0, 35.0)]
 

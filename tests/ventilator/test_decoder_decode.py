@@ -9,8 +9,8 @@ from decoder_handmade import INSPIRATION, clock, frame, pressures, u_in
 
 from ventilator.controller import grid_pressure
 from ventilator.decoder import breaths, decode, state
-from ventilator.decoder.decode import Finding, Suspect, breath_of
-from ventilator.decoder.law import OPTIONS, Breath
+from ventilator.decoder.frame_decoding import Finding, Suspect, breath_of
+from ventilator.decoder.records import OPTIONS, Breath
 from ventilator.decoder.row0 import phase
 
 COLUMNS = ["id", "pressure", "kind", "kp", "ki", "kt"]
@@ -57,7 +57,7 @@ def test_what_controllers_do_not_share_is_no_constraint(
     good: tuple[pl.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch, offset: float, shared: int
 ) -> None:
     """Two controllers that explain the same pressures: rows are exact, but neither's integrals, clipping or gaps."""
-    module, plain = sys.modules["ventilator.decoder.decode"], state(good[0])
+    module, plain = sys.modules["ventilator.decoder.frame_decoding"], state(good[0])
     suspects, later_stages = module.suspects, module.later_stages
     best = suspects(*_arguments(good[0]))[0].digits
 

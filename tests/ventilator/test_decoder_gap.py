@@ -10,7 +10,8 @@ from ventilator.controller import GRID_SIZE
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.equation import FREE, KEEP, Equation, solve
 from ventilator.decoder.gap import CHANCE, gaps, widest_window
-from ventilator.decoder.law import KINDS, TARGETS, UNKNOWN, Gains, blank
+from ventilator.decoder.law import TARGETS, blank
+from ventilator.decoder.records import KINDS, UNKNOWN, Gains
 
 G = Gains(1.0, 0.5, float(TARGETS[3]))
 

@@ -6,7 +6,7 @@ from decoder_handmade import breath, clock, pressures, u_in
 
 from ventilator.controller import KI_GAINS, KP_GAINS, KT_TARGETS
 from ventilator.decoder.identify import ACCEPT, gains_of, identified, leaders, scores
-from ventilator.decoder.law import Breath
+from ventilator.decoder.records import Breath
 
 SETS = [(1.0, 0.5, 25.0), (0.3, 4.0, 30.0), (0.0, 3.0, 20.0), (0.4, 0.0, 35.0), (0.01, 8.0, 35.0), (5.0, 0.1, 35.0)]
 

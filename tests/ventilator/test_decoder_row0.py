@@ -6,7 +6,8 @@ from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
 from ventilator.controller import TICK_S, idle_command
 from ventilator.decoder.chain import all_runs
-from ventilator.decoder.law import KINDS, TARGETS, UNKNOWN, Gains, Track, blank
+from ventilator.decoder.law import TARGETS, blank
+from ventilator.decoder.records import KINDS, UNKNOWN, Gains, Track
 from ventilator.decoder.row0 import first_pair, first_target, pair_evidence, phase, row0
 
 GAINS = (1.0, 0.5, 25.0)

@@ -9,7 +9,8 @@ from ventilator import simulator
 from ventilator.controller import grid_index
 from ventilator.decoder import state_and_gaps
 from ventilator.decoder.equation import FREE, Equation
-from ventilator.decoder.law import TARGETS, UNKNOWN, Gains
+from ventilator.decoder.law import TARGETS
+from ventilator.decoder.records import UNKNOWN, Gains
 from ventilator.decoder.settle import CHANCE, LONGEST, NARROWEST, OpenGap, expected_hits, obeys, settle_gap, window
 
 G = Gains(1.0, 0.5, float(TARGETS[3]))

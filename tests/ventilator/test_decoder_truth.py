@@ -12,11 +12,11 @@ from ventilator.controller import grid_index, target
 from ventilator.decoder import decode, state
 from ventilator.decoder.breaths import table
 from ventilator.decoder.check import bends, disagreements, rounded
-from ventilator.decoder.decode import breath_of, decode_breath, suspects
+from ventilator.decoder.decoder_state import DecoderState
 from ventilator.decoder.digits import significant
+from ventilator.decoder.frame_decoding import breath_of, decode_breath, suspects
 from ventilator.decoder.identify import ACCEPT
-from ventilator.decoder.law import UNKNOWN, Breath
-from ventilator.decoder.state import DecoderState
+from ventilator.decoder.records import UNKNOWN, Breath
 
 REAL = Path(os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).parents[2] / "../shared/data/ventilator"))
 IDENTIFIABLE = 4  # chain rows that a breath needs for its controller to stand out among 2,640

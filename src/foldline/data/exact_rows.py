@@ -154,9 +154,9 @@ def at_once(table: Table) -> Exact:
     """
     from ventilator.controller import grid_pressure
     from ventilator.decoder.breaths import table as breaths_of
-    from ventilator.decoder.decode import CHUNK, decode_breaths
-    from ventilator.decoder.law import KINDS
-    from ventilator.decoder.state import DecoderState, Output
+    from ventilator.decoder.decoder_state import DecoderState, Output
+    from ventilator.decoder.frame_decoding import CHUNK, decode_breaths
+    from ventilator.decoder.records import KINDS
 
     if len(table.lengths) > CHUNK:  # worth the threads of `decode`
         return _of_rows(_decoded(table), table.frame.height)
@@ -223,7 +223,7 @@ def read(path: Path, rows: int, doubt: str = "") -> Exact:
 
 def _of_rows(found: pl.DataFrame, rows: int, doubt: str = "") -> Exact:
     """Put decoded rows, which the decoder names by their numbers, in their places. rows: how many the table has."""
-    from ventilator.decoder.law import KINDS
+    from ventilator.decoder.records import KINDS
 
     values, codes, place = np.full(rows, np.nan), np.zeros(rows, dtype=np.uint8), found["id"].to_numpy()
     values[place] = found["pressure"].to_numpy()

@@ -17,20 +17,9 @@ from ventilator.decoder.bump import ERROR, NET, Cleaned, Trial, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import (
-    PURE,
-    SAFETY,
-    Y_MAX,
-    Breath,
-    Floats,
-    Gains,
-    blank,
-    contradicts,
-    digits,
-    step_tolerance,
-    without_bump,
-)
+from ventilator.decoder.law import PURE, SAFETY, Y_MAX, blank, contradicts, digits, step_tolerance, without_bump
 from ventilator.decoder.line import FLATTEST
+from ventilator.decoder.records import Breath, Floats, Gains
 
 MOST: Final = 1024  # guesses that inequalities leave; a breath with more is given up
 

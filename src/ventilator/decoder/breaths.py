@@ -20,7 +20,7 @@ from ventilator.controller import (
     U_MAX,
 )
 from ventilator.decoder.digits import lattice_ticks, printing_error
-from ventilator.decoder.law import Floats, Ints
+from ventilator.decoder.records import Floats, Ints
 
 NEEDED: Final = ("id", "breath_id", "R", "C", "time_step", "u_in")
 FEWEST: Final = 2  # rows of an inspiration: a test needs a neighbour

@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import all_runs, first_row
-from ventilator.decoder.law import HIDDEN, UNKNOWN, Breath, Floats, Gains, Track, blank, contradicts, without_bump
+from ventilator.decoder.law import blank, contradicts, without_bump
 from ventilator.decoder.line import lines
+from ventilator.decoder.records import HIDDEN, UNKNOWN, Breath, Floats, Gains, Track
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 

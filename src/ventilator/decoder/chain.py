@@ -9,20 +9,8 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import (
-    CHAIN,
-    DIGITS_950,
-    UNKNOWN,
-    Breath,
-    Gains,
-    Track,
-    digits,
-    integral_at,
-    integral_error,
-    on_grid,
-    predicted,
-    step_tolerance,
-)
+from ventilator.decoder.law import DIGITS_950, digits, integral_at, integral_error, on_grid, predicted, step_tolerance
+from ventilator.decoder.records import CHAIN, UNKNOWN, Breath, Gains, Track
 
 
 @helper

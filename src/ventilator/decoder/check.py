@@ -19,10 +19,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ventilator.controller import EXPLORATION_GAINS
-from ventilator.decoder.decode import state
+from ventilator.decoder.decoder_state import DecoderState
 from ventilator.decoder.file_reading import read
-from ventilator.decoder.law import UNKNOWN, Ints
-from ventilator.decoder.state import DecoderState
+from ventilator.decoder.frame_decoding import state
+from ventilator.decoder.records import UNKNOWN, Ints
 
 DIGITS: Final = 10  # significant ones of the second decode: enough to prove nearly as much, other last digits
 LARGEST_BEND: Final = 160  # grid steps; the largest second difference of labelled exploration runs is 154

@@ -23,8 +23,9 @@ from ventilator.decoder.chain import all_runs, chains, first_row, guess, write
 from ventilator.decoder.equation import KEEP, Equation, solve
 from ventilator.decoder.identify import gains_of, scores, total
 from ventilator.decoder.kernels import CACHE
-from ventilator.decoder.law import CHAIN, TARGETS, Breath, Gains, blank, digits, integral_error
+from ventilator.decoder.law import TARGETS, blank, digits, integral_error
 from ventilator.decoder.line import lines
+from ventilator.decoder.records import CHAIN, Breath, Gains
 from ventilator.decoder.row0 import first_target, is_pair, on_target, pair_evidence, pair_scores
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ventilator.controller import TICK_S, U_MAX
-from ventilator.decoder.law import Floats
+from ventilator.decoder.records import Floats
 
 COMPUTING_ERROR: Final = 3e-14  # %; labelled full-precision breaths leave 1.6e-14 (Kp = 0; else law.GRID_DEVIATION)
 HALF_UNIT: Final = 0.505  # half of the last printed digit, and a little for decimal-to-binary

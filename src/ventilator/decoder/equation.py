@@ -13,7 +13,7 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import Floats, Gains, Ints
+from ventilator.decoder.records import Floats, Gains, Ints
 
 BUCKETS: Final = 2048  # a power of 2, so that `& (BUCKETS - 1)` wraps; about two for each of the 950 fractions
 KEEP: Final = 16  # solutions kept; more are only counted (law.OPTIONS are used at most)

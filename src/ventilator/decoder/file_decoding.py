@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ventilator.decoder.decode import decode
 from ventilator.decoder.file_reading import check_suffix, mapped
+from ventilator.decoder.frame_decoding import decode
 from ventilator.decoder.kernels import CACHE
-from ventilator.decoder.law import Ints
+from ventilator.decoder.records import Ints
 
 CHUNK_BREATHS: Final = 1000  # breaths between two saves: 5 to 10 s of work for a core
 COLUMNS: Final = ["id", "pressure", "kind", "kp", "ki", "kt"]  # of the output, which is known by them

@@ -9,7 +9,7 @@ from typing import Final, cast
 import polars as pl
 
 from ventilator.decoder.breaths import check_columns
-from ventilator.decoder.law import Floats
+from ventilator.decoder.records import Floats
 
 LOOKED_AT: Final = 10_000  # rows that are enough to judge how u_in was printed
 DISK_FULL: Final = "os error 28"  # in the message of a reader or writer

@@ -12,21 +12,8 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.equation import FREE, KEEP, Equation, solve
-from ventilator.decoder.law import (
-    GAP,
-    GRID_DEVIATION,
-    GRID_ERROR,
-    OPTIONS,
-    ROW0,
-    SAFETY,
-    UNKNOWN,
-    Breath,
-    Gains,
-    Ints,
-    Track,
-    digits,
-    integral_error,
-)
+from ventilator.decoder.law import GRID_DEVIATION, GRID_ERROR, SAFETY, digits, integral_error
+from ventilator.decoder.records import GAP, OPTIONS, ROW0, UNKNOWN, Breath, Gains, Ints, Track
 
 SOLVED: Final = 1
 OPEN: Final = 0

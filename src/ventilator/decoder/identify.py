@@ -16,15 +16,8 @@ import numpy as np
 from ventilator.controller import GRID_SIZE, KI_GAINS, KP_GAINS
 from ventilator.decoder.chain import chains, first_row, guess, needs_guess, run_end
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import (
-    TARGETS,
-    WIDEST,
-    Breath,
-    Floats,
-    Gains,
-    blank,
-    step_tolerance,
-)
+from ventilator.decoder.law import TARGETS, WIDEST, blank, step_tolerance
+from ventilator.decoder.records import Breath, Floats, Gains
 
 KP: Final = np.array(KP_GAINS)
 KI: Final = np.array(KI_GAINS)

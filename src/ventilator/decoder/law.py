@@ -1,4 +1,4 @@
-"""The controller's law in the decoder's units, and the records all stages share.
+"""The controller's law in the decoder's units.
 
 Everything is counted in steps of the pressure grid (0.0703 cmH2O), so that a pressure is an index k and a grid test is
 whether a real number is an integer:
@@ -10,19 +10,14 @@ whether a real number is an integer:
 Rows are those with u_out = 0, numbered from 0; row 0 has another target (a ramp over the first 1/33 s) and no a.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ventilator.controller import GRID_MIN, GRID_SIZE, GRID_STEP, KT_TARGETS
 from ventilator.decoder.kernels import helper, kernel
+from ventilator.decoder.records import OPTIONS, UNKNOWN, Breath, Floats, Gains, Track
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-UNKNOWN: Final = -1
-OPTIONS: Final = 4  # candidates kept of an ambiguous equation
 SAFETY: Final = 1.5  # factor on every tolerance
 WIDEST: Final = 5e-4  # steps, of a tolerance: a test that chance passes more than once in 1,000 proves no row
 GRID_ERROR: Final = 4e-12  # steps: rounding of float64 arithmetic on an index up to 949, of some 1e-13 an operation
@@ -31,42 +26,6 @@ GRID_DEVIATION: Final = 1e-12  # steps: a pressure's distance from the grid's tw
 DIGITS_950: Final = float(np.log10(GRID_SIZE))  # digits that enumerating one pressure costs
 TARGETS: Final = np.array([(kt - GRID_MIN) / GRID_STEP for kt in KT_TARGETS])
 Y_MAX: Final = 100.0 / GRID_STEP
-
-HIDDEN: Final = 2  # clip code of an unclipped row whose u can't be used: printed too short, or under an unknown bump
-
-CHAIN: Final = 1
-ROW0: Final = 2
-BUMP: Final = 3
-GAP: Final = 4
-KINDS: Final = ("", "chain", "row0", "bump", "gap")  # by code; 0 is not exact
-
-
-class Breath(NamedTuple):
-    """The printed inputs of one breath's inspiration, n rows."""
-
-    y: Floats  # (n,) u_in, grid steps
-    w: Floats  # (n,) bound of the error of y, grid steps
-    a: Floats  # (n,) smoothing weight; a[0] is never used
-    t: Floats  # (n,) time_step, s
-    clip: Ints  # (n,) -1: at 0, 0: unclipped, 1: at 100, HIDDEN
-
-
-class Gains(NamedTuple):
-    """A controller."""
-
-    kp: float
-    ki: float
-    c: float  # target, grid steps above grid index 0
-
-
-class Track(NamedTuple):
-    """What is known of one breath's pressures; stages fill it in place."""
-
-    k: Ints  # (n,) grid index or UNKNOWN
-    J: Floats  # (n,) integral, grid steps, or nan
-    dJ: Floats  # (n,) bound of the error of J
-    kind: Ints  # (n,) index into KINDS
-    options: Ints  # (n, OPTIONS) indices that an ambiguous equation leaves, then UNKNOWN
 
 
 @kernel

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import SAFETY, Breath
+from ventilator.decoder.law import SAFETY
+from ventilator.decoder.records import Breath
 from ventilator.decoder.side import KEEP, Bumps, no_bumps
 
 RANGE: Final = 100.0  # grid steps over which a third row falls by chance

@@ -8,7 +8,7 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.equation import Equation
-from ventilator.decoder.law import Floats, Gains, Ints
+from ventilator.decoder.records import Floats, Gains, Ints
 from ventilator.decoder.settle import LONGEST, OpenGap
 
 PER_ROW: Final = ("weight", "c", "a", "clip", "edge")  # of an equation

@@ -14,8 +14,9 @@ import numpy as np
 from ventilator.decoder.bump import ERROR, Cleaned, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
-from ventilator.decoder.law import TARGETS, Breath, Gains, blank, contradicts, without_bump
+from ventilator.decoder.law import TARGETS, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
+from ventilator.decoder.records import Breath, Gains
 from ventilator.decoder.row0 import pair_evidence
 
 ACCEPT: Final = 7.0  # net digits; 1.7 of them account for some 50 hypotheses (lines and targets)

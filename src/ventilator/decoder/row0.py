@@ -21,18 +21,8 @@ from ventilator.controller import (
 from ventilator.decoder.chain import guess, needs_guess, write
 from ventilator.decoder.identify import N_KI, N_KP, N_KT, gains_of
 from ventilator.decoder.kernels import kernel
-from ventilator.decoder.law import (
-    CHAIN,
-    GRID_ERROR,
-    ROW0,
-    SAFETY,
-    UNKNOWN,
-    WIDEST,
-    Breath,
-    Floats,
-    Gains,
-    Track,
-)
+from ventilator.decoder.law import GRID_ERROR, SAFETY, WIDEST
+from ventilator.decoder.records import CHAIN, ROW0, UNKNOWN, Breath, Floats, Gains, Track
 
 IDLE_FROM_S: Final = 1.44  # time_step: surely in late expiration's decay when u_in > 0
 IDLE_BELOW: Final = 4.5  # %; closer to 5 the logarithm loses digits

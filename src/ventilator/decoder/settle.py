@@ -15,7 +15,7 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.equation import FREE, SLACK, Equation
-from ventilator.decoder.law import Floats, Gains, Ints
+from ventilator.decoder.records import Floats, Gains, Ints
 
 LONGEST: Final = 9  # unknown rows
 CHANCE: Final = 1e-2  # expected chance hits of a window, at most

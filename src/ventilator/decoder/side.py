@@ -11,7 +11,8 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.kernels import helper, kernel
-from ventilator.decoder.law import GRID_ERROR, SAFETY, Y_MAX, Floats, Gains, digits, on_grid
+from ventilator.decoder.law import GRID_ERROR, SAFETY, Y_MAX, digits, on_grid
+from ventilator.decoder.records import Floats, Gains
 from ventilator.decoder.zone import Zone
 
 KEEP: Final = 48  # bumps kept of one breath; a full list drops its weakest

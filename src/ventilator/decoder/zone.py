@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import first_row
-from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track
+from ventilator.decoder.records import UNKNOWN, Breath, Floats, Gains, Track
 
 BEYOND: Final = 2  # rows that a zone extends past the last unexplained one: they test its far foot
 

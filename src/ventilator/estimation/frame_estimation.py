@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from ventilator.decoder.law import KINDS
+from ventilator.decoder.records import KINDS
 from ventilator.estimation.known import DecodedBreaths, decoded_with_gaps
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.parameters import LONGEST_DELAY_S

@@ -24,7 +24,7 @@ class Known:
     integral: Array  # (N, 80) cmH2O, I of the controller
     bump: Array  # (N, 80) %, added to u_in
     clip: NDArray[np.int64]  # (N, 80) -1: PI <= 0, 1: PI >= 100 (see DecoderState), 0: neither
-    kind: NDArray[np.int64]  # (N, 80) index into the decoder's law.KINDS; 0: not exact
+    kind: NDArray[np.int64]  # (N, 80) index into the decoder's records.KINDS; 0: not exact
     kp: Array  # (N,) %/cmH2O
     ki: Array  # (N,) %/cmH2O
     kt: Array  # (N,) cmH2O

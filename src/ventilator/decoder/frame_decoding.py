@@ -28,14 +28,15 @@ from ventilator.decoder.bump import (
 )
 from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.compilation import compile_all, cores
+from ventilator.decoder.decoder_state import DecoderState, Output
 from ventilator.decoder.gap import gaps, unsolved
 from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
-from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
+from ventilator.decoder.law import blank
 from ventilator.decoder.open_gaps import OpenGaps
 from ventilator.decoder.ramp import ramp
+from ventilator.decoder.records import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track
 from ventilator.decoder.row0 import first_pair, first_target, pair_scores, phase, row0
 from ventilator.decoder.settle import OpenGap
-from ventilator.decoder.state import DecoderState, Output
 
 CHAIN_FLOOR: Final = 4.5  # net digits of a chain where a bump may hide: by chance 3 in 100,000 chains
 WEAK: Final = 4.0  # net digits of a controller's chains from which on its gaps and its bump may make up for the rest

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ventilator.controller import GRID_STEP
-from ventilator.decoder.law import OPTIONS, UNKNOWN, Floats, Ints
+from ventilator.decoder.records import OPTIONS, UNKNOWN, Floats, Ints
 
 
 class Output(NamedTuple):
@@ -41,7 +41,7 @@ class DecoderState:
     """Arrays over the M rows of a frame, in its order; nothing is known where a value is nan or UNKNOWN (-1)."""
 
     grid: Ints  # (M,) grid index of exact rows
-    kind: Ints  # (M,) index into law.KINDS; 0: not exact
+    kind: Ints  # (M,) index into records.KINDS; 0: not exact
     integral: Floats  # (M,) I, cmH2O, where all controllers that remain possible imply it
     error: Floats  # (M,) e = target - pressure, cmH2O; nan in row 0, whose target differs
     bump: Floats  # (M,) added to u_in, %; 0 where none is, nan where it is not known
