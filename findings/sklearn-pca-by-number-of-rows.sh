@@ -5,9 +5,9 @@
 # better. Its page says of the solver "covariance_eigh" that the covariance is that of centred data.
 # What happens (scikit-learn 1.9.1): that solver, taken by itself from ten rows a column on, multiplies the data as they are and
 # subtracts the product of the means afterwards, in their own type. Five barometers in float32, 101,325 Pa with deviations of
-# 5 to 0.1 Pa: with 49 rows the variances are right, with 50 or 500 the first is off by more than a half, and parts of
-# the variation are left out at random. In float64 so from means of 1e9 (epochs, counters) on. svd_solver="full" is right,
-# and so is all with the means subtracted before. Nothing is said.
+# 5 to 0.1 Pa: with 49 rows the variances are right, with 50 or 500 the first is off by more than a half, and the
+# axes point elsewhere. In float64 so from means of 1e9 (epochs, counters) on. svd_solver="full" is right here,
+# and so is all with the means subtracted in float64 before. Nothing is said.
 # Why it matters to a pipeline of series: sensors' files are float32, and steps are many more than channels. What a fold's size is
 # decides whether components mean something, and a test on a few rows does not show it.
 #
