@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lab import INSIDE, PARAMS, TRAIN, small_store
@@ -161,3 +162,24 @@ def test_a_target_that_is_not_known_changes_no_gradient(name: str) -> None:
         training_step.backward(state, TRAIN, [batch])
         found.append(gradients(state))
     assert torch.equal(*found) and bool(found[0].isfinite().all()) and bool((found[0] != 0).any())
+
+
+@pytest.mark.parametrize("inside", [[5], [4, 5]], ids=["full", "padded"])
+def test_a_two_phase_head_learns_nothing_of_a_scored_row_of_weight_0(inside: list[int]) -> None:
+    """Also where every target is known, so that nothing else says that a step has no label."""
+    data, params = small_store(), {**CALM, "head": {"kind": "twophase"}}
+    weight = np.where(data.step_of_answer == 1, 0.0, 1.0)
+
+    def learned(y: np.ndarray) -> Tensor:
+        given = replace(data, y=y, weight=weight)
+        fit = scaler.unscaled_targets(np.zeros(3), np.ones(3), given)
+        part = labelled_series.labelled_series(given, np.array(inside))
+        fold = device_block.place_block([part], fit, 6, CPU)
+        torch.manual_seed(0)
+        state = State(network_build.network_of("hybrid", params, given, fit), TRAIN, CPU)
+        training_step.backward(state, TRAIN, [fold.batch(torch.arange(len(fold)))])
+        return gradients(state)
+
+    idle = (data.step_of_answer == 1)[:, None]
+    assert torch.equal(learned(data.y), learned(data.y - 70 * idle))
+    assert not torch.equal(learned(data.y), learned(data.y - 70 * ~data.scored[:, None]))  # those it does learn

@@ -397,3 +397,13 @@ def test_another_competitions_cells_are_no_neighbours(
     tiny.run("train", "trips", "--dry-run")
     out = capsys.readouterr().out
     assert "4 to train" in out and "nearest finished cell" not in out
+
+
+def test_rows_of_weight_0_change_the_keys_of_two_phase_heads_alone(given: PlanInputs) -> None:
+    """Their weights are others than those of older versions."""
+    store = given.train
+    two_phases = replace(net(), params={"width": 4, "head": {"kind": "twophase"}})
+    weights = np.ones(len(store.scored))
+    even, uneven = (replace(given, train=replace(store, weight=each)) for each in (weights, weights * ~store.scored))
+    assert key(given, two_phases) == key(even, two_phases) != key(uneven, two_phases)
+    assert key(even, net()) == key(uneven, net())

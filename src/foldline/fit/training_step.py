@@ -21,6 +21,7 @@ from foldline.fit.ranks import Ranks, passing
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.models.heads.joint import JointHead
+from foldline.models.heads.twophase import TwoPhase
 
 LEAST_WEIGHT = 1e-6  # stands for the weight of a batch without scored steps, whose loss is 0: 0 / 0 would be NaN
 
@@ -111,7 +112,7 @@ def loss_of(network: nn.Module, config: TrainConfig, part: Batch) -> Tensor:
     head: Any = network.head
     # head and loss in fp32: a mean over many steps loses digits in half precision
     raw = head(hidden.float(), part.mask)
-    loss: Tensor = head.loss_sum(raw, _truth(head, part), part.weight, _labels(part))
+    loss: Tensor = head.loss_sum(raw, _truth(head, part), part.weight, _labels(head, part))
     return loss
 
 
@@ -146,14 +147,16 @@ def _truth(head: nn.Module, batch: Batch) -> Tensor:
     return torch.cat([batch.y, batch.auxiliary], dim=-1)
 
 
-def _labels(batch: Batch) -> Tensor | None:
+def _labels(head: nn.Module, batch: Batch) -> Tensor | None:
     """Return where a target's value may be learned from, (B, T, K) bool; None: everywhere.
 
-    A scored step of weight 0 has no label, or not for all targets: it must not pass for a step that is not scored.
+    A scored step of weight 0 has no label, or not for all targets, or does not count (data.weight): it must not pass
+    for a step that is not scored, of which a two-phase head learns, too.
     """
-    if batch.known is None or not batch.has_unknown:
+    if not batch.has_unknown and not any(isinstance(each, TwoPhase) for each in head.modules()):
         return batch.known
-    return batch.known & (~batch.scored | (batch.weight > 0)).unsqueeze(-1)
+    counted = (~batch.scored | (batch.weight > 0)).unsqueeze(-1)
+    return counted.expand_as(batch.y) if batch.known is None else batch.known & counted
 
 
 def _past_target(network: nn.Module, config: TrainConfig, batch: Batch) -> dict[str, Tensor]:

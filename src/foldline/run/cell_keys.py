@@ -29,6 +29,7 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
         },
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, cell.seed),
+        **_of_uncounted(model, inputs.train),
         "fold": _split(inputs.folds, cell.fold, cell.beside),
     }
     if inputs.folds.time is not None and model.watched_share:
@@ -106,6 +107,7 @@ def of_pretraining(
         "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **of_facts(store)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
+        **_of_uncounted(model, store),
         "fold": {"number": None, "held_out": files.digest([])},
         **({} if channels is None else {"channels": channels.key}),
         **({"embedded": open_rows.code()} if channels is None and model.channels_from else {}),
@@ -147,6 +149,14 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
         **({"transform": transform} if (transform := transform_of(inputs, model)) else {}),
         **({"metric": metrics.key_of(*inputs.metric)} if model.watched_share else {}),
     }
+
+
+def _of_uncounted(model: ModelConfig, store: Store) -> dict[str, str]:
+    """Return that a two-phase head does not learn rows of weight 0, only where there are some: older versions did."""
+    two_phases = model.is_network and model.params.get("head", {}).get("kind") == "twophase"
+    if not two_phases or store.weight is None or not (store.scored & (store.weight == 0)).any():
+        return {}
+    return {"weight_of_0": "not learned"}
 
 
 def of_facts(store: Store) -> dict[str, Any]:
