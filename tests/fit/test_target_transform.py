@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 from lab import INSIDE, TRAIN, exhaust, silent, small_store
@@ -278,3 +279,42 @@ def test_what_an_estimator_leaves_is_measured_by_what_it_expects_and_comes_back(
     there = transform.forward(data.y[:5], data, every(data)[:5])
     np.testing.assert_allclose(there[:, 0], (data.y[:5, 0] - estimate[:5, 0]) / (estimate[:5, 1] + usual))
     np.testing.assert_allclose(transform.inverse(there, data, every(data)[:5]), data.y[:5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["", "log1p"])
+def test_targets_that_float32_would_round_are_learned_less_their_median(kind: str) -> None:
+    data = small_store()
+    large = replace(data, y=data.y * np.array([1.0, 0.01]) + np.array([0.0, 1e9]))
+    scale, none = fit(kind, large, INSIDE), fit(kind, data, INSIDE)
+    assert target_transform.for_float32(none, data, INSIDE) is none
+    made = target_transform.for_float32(scale, large, INSIDE)
+    made = target_transform.from_json(json.loads(json.dumps(made.to_json())))
+    there = made.forward(large.y, large, every(large))
+    inside = large.answers(INSIDE)[large.scored[large.answers(INSIDE)]]
+    assert np.median(there[inside, 1]) == pytest.approx(0, abs=1e-6)
+    assert np.array_equal(there[:, 0], scale.forward(large.y, large, every(large))[:, 0])
+    back = made.inverse(there.astype(np.float32).astype(np.float64), large, every(large))
+    np.testing.assert_allclose(back[:, 1], large.y[:, 1], rtol=0, atol=1e-4)
+    second = made.inverse(there[:, 1:], large, every(large), slice(1, 2))
+    assert np.array_equal(second, made.inverse(there, large, every(large))[:, 1:])
+
+
+def test_trees_tell_large_targets_apart(home: Path, tmp_path: Path) -> None:
+    """Libraries keep labels in float32, which has no number between 1e9 and 1e9 + 64."""
+    songs = Songs("regression", "step")
+    songs.install(home, tmp_path / "songs")
+    tables = songs.frames()
+    tables["train"] = tables["train"].with_columns(pl.col("answer") + 1e9)
+    tiny.write(tmp_path / "songs", tables)
+    tiny.run("train", "songs", "model=[{name='lightgbm', rounds=20, min_data_in_leaf=2}]")
+    truth = tables["train"]["answer"].to_numpy()
+    for folder in (home / "runs" / "cells").iterdir():
+        own = files.read_array(folder / "out_of_fold.npy")[:, 0]
+        spread = np.abs(truth - np.median(truth)).mean()
+        assert np.abs(own - np.median(truth)).max() < 3 * spread and np.ptp(own) > 0.5 * spread
+        assert files.read_json(folder / "depends.json")["labels"] == "less their median"
+    before = tiny.submission(home, "songs")
+    for stored in (home / "runs" / "cells").glob("*/test-*"):
+        stored.unlink()
+    tiny.run("infer", "songs")
+    assert tiny.submission(home, "songs") == before

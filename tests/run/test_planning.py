@@ -407,3 +407,12 @@ def test_rows_of_weight_0_change_the_keys_of_two_phase_heads_alone(given: PlanIn
     even, uneven = (replace(given, train=replace(store, weight=each)) for each in (weights, weights * ~store.scored))
     assert key(given, two_phases) == key(even, two_phases) != key(uneven, two_phases)
     assert key(even, net()) == key(uneven, net())
+
+
+def test_large_targets_change_the_keys_of_trees_alone(given: PlanInputs) -> None:
+    """Older versions rounded them to float32."""
+    trees = ModelConfig(name="lightgbm", label="trees", params={"objective": "l1"}, train=BASE)
+    large = replace(given, train=replace(given.train, y=given.train.y + 1e9))
+    relative = replace(trees, params={"objective": "mape"})
+    assert key(given, trees) != key(large, trees)
+    assert key(given, net()) == key(large, net()) and key(given, relative) == key(large, relative)

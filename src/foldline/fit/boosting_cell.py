@@ -22,6 +22,7 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.fit.watched_split import inner_split
 from foldline.models.ops.boosting import BoostedTrees, Watched
+from foldline.models.ops.boosting_config import ANY_NUMBERS
 
 ROWS_PER_CHUNK = 1 << 20  # rows whose features are copied at once
 VERSION = 3  # part of every cell's key: raise it when a change here changes what comes out
@@ -169,6 +170,11 @@ def _categorical(store: Store, width: int) -> list[int]:
     """Return which of `width` inputs of trees are codes of categories: features place(x), and static codes."""
     places = [place for place, name in enumerate(store.names) if name.startswith("place(")]
     return places + list(range(width - len(_wide(store)), width))
+
+
+def keeps_float32(params: dict[str, Any], fitted_as: str) -> bool:
+    """Return whether a model keeps labels in float32, of whose size its loss knows nothing: a constant less will do."""
+    return fitted_as == "rows" and params["objective"] in ANY_NUMBERS
 
 
 def watched_share(train: TrainConfig) -> float:

@@ -31,6 +31,8 @@ from foldline.fit.scaler import SAMPLE_TARGETS, sampled_answers
 ABOVE = np.nextafter(-1.0, 0.0)  # the smallest number that has a log1p; a prediction near -1 is rounded to -1
 KNOTS = 513  # quantiles of `rank` at most
 LEAST_MOVE = 1e-3  # of the usual deviation of a known start: one that moves less is no measure of its series
+LEAST_LOST = 1e-3  # of the targets' mean distance to their median, that rounding to float32 must not move them
+FIXED = ("", "log1p")  # scales that are the same for every series
 RESIDUAL = "residual"  # the scale of models that read an estimator's channels; no config names it
 STANDARDISE = "standardise"  # how the names end of scales by the known steps
 ALL = slice(None)
@@ -182,6 +184,41 @@ class Rank(TargetTransform):
         return {"kind": self.kind, **lists}
 
 
+@dataclass(frozen=True)
+class Centred(TargetTransform):
+    """Another scale less a constant: where targets are large beside their spread, float32 would lose their digits."""
+
+    center: np.ndarray  # (K,) on the scale below
+    below: TargetTransform = PLAIN
+
+    kind = "centred"
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        return np.asarray(self.below.forward(y, store, answers) - self.center)
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        return self.below.inverse(np.asarray(z + self.center[columns]), store, answers, columns)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "center": self.center.tolist(), "below": self.below.to_json()}
+
+
+def for_float32(transform: TargetTransform, store: Store, series: np.ndarray) -> TargetTransform:
+    """Return a scale on which targets keep their digits in float32: less their medians where they would lose them.
+
+    It depends on the scored answers of the given series alone, n indices; scales by series or rank stay as they are.
+    """
+    if transform.kind not in FIXED:
+        return transform
+    answers = sampled_answers(store, series, max(1, SAMPLE_TARGETS // store.targets), np.random.default_rng(0))
+    z = transform.forward(np.asarray(store.y[answers]), store, answers)
+    with np.errstate(over="ignore"):  # what float32 has no number for is refused elsewhere
+        lost = np.abs(z - z.astype(np.float32)).max(axis=0)
+    middle = np.median(z, axis=0)
+    loses = lost > LEAST_LOST * np.abs(z - middle).mean(axis=0)
+    return Centred(np.where(loses, middle, 0.0), transform) if loses.any() else transform
+
+
 def fit(kind: str, store: Store, series: np.ndarray, seed: int) -> TargetTransform:
     """Fit a transform on some series of a training table only.
 
@@ -212,6 +249,8 @@ def from_json(value: dict[str, Any]) -> TargetTransform:
         return Rank(*(tuple(np.asarray(column) for column in value[name]) for name in ("values", "shares")))
     if value["kind"] == RESIDUAL:
         return Residual(float(value["softness"]))
+    if value["kind"] == Centred.kind:
+        return Centred(np.asarray(value["center"]), from_json(value["below"]))
     if value["kind"].endswith(STANDARDISE):
         return Standardise(np.asarray(value["usual"]), _below(value["kind"]))
     return Log1p() if value["kind"] == "log1p" else PLAIN

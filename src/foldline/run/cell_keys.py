@@ -8,7 +8,7 @@ from foldline.core import files, strict_tables
 from foldline.data import metrics, open_rows
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, masked_steps, series_cell
+from foldline.fit import boosting_cell, masked_steps, series_cell, target_transform
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.target_transform import RESIDUAL
@@ -38,6 +38,8 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
         depends["units"] = files.digest(inputs.folds.units.tolist())
     if model.fitted_as == "rows" and boosting_cell.start_lacks(inputs.train):
         depends["known_start"] = "missing where it is not known"  # older versions had 0 there
+    if boosting_cell.keeps_float32(model.params, model.fitted_as) and _loses_digits(inputs, cell):
+        depends["labels"] = "less their median"  # older versions rounded them to float32 as they are
     if cell.start is not None:
         depends["start"] = cell.start.key
     if cell.channels is not None:
@@ -47,6 +49,15 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
     if model.teacher is not None:
         depends["teacher"] = _taught_by(inputs, model.teacher, cell)
     return depends
+
+
+def _loses_digits(inputs: PlanInputs, cell: Cell) -> bool:
+    """Return whether a cell's targets are so large beside their spread that float32 would lose their digits."""
+    if cell.transform not in target_transform.FIXED:
+        return False
+    series = cell.inside(inputs.folds)
+    scale = target_transform.fit(cell.transform, inputs.train, series, cell.seed)
+    return target_transform.for_float32(scale, inputs.train, series).kind == target_transform.Centred.kind
 
 
 def _of_levels(inputs: PlanInputs) -> dict[str, str]:

@@ -18,7 +18,7 @@ from foldline.core import artefacts, files, interrupt, locks
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import distillation, ranks, scaler, target_transform
+from foldline.fit import boosting_cell, distillation, ranks, scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.estimator_cell import EstimatorCell
@@ -106,7 +106,7 @@ def _train(cell: Cell, job: Job, emit: Emit, meter: Meter) -> Iterator[None]:
     estimator.save(cell.folder)
     if isinstance(estimator, NetworkCell):
         files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
-    if cell.transform and not isinstance(estimator, EstimatorCell):
+    if not isinstance(estimator, EstimatorCell) and (cell.transform or estimator.transform.kind):
         files.write_json(cell.folder / TRANSFORM, estimator.transform.to_json())
     # Again: what may have changed on the disk during training would else be summed up as it is now.
     files.write_json(cell.folder / "depends.json", cell.depends)
@@ -166,6 +166,8 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
     """Fit the cell's estimator on its training series, (n,), and on its pseudo-labels."""
     transform = target_transform.fit(cell.transform, store, series, cell.seed)
     spans = None if job.folds is None else job.folds.spans_of(series)
+    if boosting_cell.keeps_float32(cell.model.params, cell.model.fitted_as):
+        transform = target_transform.for_float32(transform, store, series)
     if not cell.model.is_network:
         at_once = _new_estimator(cell, None, transform, spans)
         if isinstance(at_once, EstimatorCell):
