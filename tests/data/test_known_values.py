@@ -190,6 +190,7 @@ def test_the_files_are_refused(home: Path, tmp_path: Path) -> None:
         ({"known": ("pump",)}, "a column has one role"),
         ({"target": ("level", "b"), "known": ("b", "level")}, "the targets' own columns, or others"),
         ({"source": "simulate"}, "does not write"),
+        ({"known": ("reading",), "metric_columns": ("reading",)}, "known says is empty wherever rows are scored"),
         ({"target_transform": "standardise"}, "known lie anywhere"),
     ],
 )

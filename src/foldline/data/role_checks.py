@@ -126,6 +126,10 @@ def _known(data: DataKeys) -> None:
         )
     if set(data.known) & set(data.target) and data.known != data.target:
         raise ValueError(f"known must name the targets' own columns, or others, but names {list(data.known)}")
+    if both := [name for name in data.metric_columns if name in data.known and name not in data.target]:
+        raise ValueError(
+            f"metric_columns names {both[0]!r}, which known says is empty wherever rows are scored: leave it out"
+        )
     if data.simulated:
         raise ValueError('known names columns of files, which source = "simulate" does not write: leave it out')
     if data.scales_by_start:
