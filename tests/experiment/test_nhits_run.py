@@ -36,6 +36,20 @@ def test_a_horizon_shorter_than_the_forecasts_is_refused(shops: Path, capsys: py
     assert "model[0]: horizon must be at least data.forecast.horizon = 4, but is 2" in found
 
 
+@pytest.mark.parametrize(("longest", "furthest"), [(10, 4), (15, 8)], ids=["training", "test"])
+def test_a_horizon_shorter_than_what_a_known_start_leaves_is_refused(
+    longest: int, furthest: int, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps behind the horizon would repeat its last one."""
+    tables, test = tiny.frames(steps=10), tiny.rides(501, 4, longest, seed=1)
+    tables |= {"test": test, "sample_submission": test.select("row", speed=pl.lit(0.0))}
+    tiny.install(home, tiny.write(tmp_path / "rides", tables))
+    sizes = ["data.observed=4", "model.0.history=4", f"model.0.horizon={furthest - 1}"]
+    found = said(capsys, "train", "rides", NHITS, *sizes)
+    assert f"horizon = {furthest - 1} must reach the last scored step of each series, but in series" in found
+    assert f"that is step {furthest} behind the known ones. Take horizon = {furthest}, or more." in found
+
+
 @pytest.mark.parametrize("sizes", [[], ["model.0.history=5", "model.0.horizon=4"]], ids=["no sizes", "sizes"])
 def test_without_a_known_past_it_is_refused(sizes: list[str], rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = said(capsys, "train", "rides", NHITS, *sizes)

@@ -17,7 +17,7 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import config_plans, ranked_rows, scoring
 from foldline.experiment.stored_experiment import StoredExperiment
-from foldline.fit import pair_checks, patches
+from foldline.fit import horizon_checks, pair_checks, patches
 from foldline.run import executors
 from foldline.run.cells import Job
 from foldline.run.progress import cell_bars
@@ -66,6 +66,7 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
         for model in (model for model in config_plan.config.models if model.is_network):
             patches.check_store(model.train.patches, store)
             pair_checks.check_store(model.label, pair_checks.named(model.name, model.params), store)
+            horizon_checks.check_store(model.label, model.params, store)
     return InferenceTask(stored, test, stores)
 
 

@@ -18,7 +18,15 @@ from foldline.ensemble import members, outside_members, series_aggregates
 from foldline.ensemble.members import Member
 from foldline.experiment import cell_runs, lookahead, network_checks, target_checks
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, pair_checks, patches, pretraining, series_cell, target_transform
+from foldline.fit import (
+    boosting_checks,
+    horizon_checks,
+    pair_checks,
+    patches,
+    pretraining,
+    series_cell,
+    target_transform,
+)
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
@@ -166,6 +174,7 @@ def _check_models(config: Config, competition: Competition, train: Store, test: 
     for model in config.models:
         for store in (train, test) if model.is_network else ():
             pair_checks.check_store(model.label, pair_checks.named(model.name, model.params), store)
+            horizon_checks.check_store(model.label, model.params, store)
     if config.serve.by_step:
         lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
