@@ -37,6 +37,18 @@ def test_padding_and_unscored_steps_count_nowhere(kind: str) -> None:
     assert before.to_json() == after.to_json()
 
 
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_targets_of_weight_0_count_nowhere(kind: str) -> None:
+    """A mark such as -999 that there is none would else be most of the targets' scale."""
+    data = small_store()
+    data = replace(data, weight=np.where(data.step_of_answer == 1, 0.0, 2.0))
+    marked = replace(data, y=np.where((data.step_of_answer == 1)[:, None], -999.0, data.y))
+    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, marked))
+    assert before.to_json() == after.to_json()
+    none = replace(data, weight=np.where(data.series_of_answer < 3, 0.0, 1.0))  # of the first series none counts
+    assert np.isfinite(scaler.fit(kind, none, np.arange(3), seed=0).y_center).all()
+
+
 def column(values: list[float]) -> Store:
     """One series, one feature, one target of the same values."""
     x = np.array(values, dtype=np.float32)[:, None]

@@ -136,6 +136,12 @@ def test_ranks_are_fitted_on_scored_answers_of_the_training_series_alone() -> No
     assert fit("rank", changed, np.arange(10)).to_json() != fit("rank", data, np.arange(10)).to_json()
 
 
+def test_answers_of_weight_0_have_no_rank() -> None:
+    data = store(weight=np.where(small_store().step_of_answer == 3, 0.0, 1.0))
+    changed = replace(data, y=np.where((data.step_of_answer == 3)[:, None], -999.0, data.y))
+    assert fit("rank", changed).to_json() == fit("rank", data).to_json()
+
+
 def test_a_view_and_labels_are_on_the_same_scale() -> None:
     data, transform = store(), Log1p()
     seen = transform.view(data)

@@ -399,14 +399,17 @@ def test_another_competitions_cells_are_no_neighbours(
     assert "4 to train" in out and "nearest finished cell" not in out
 
 
-def test_rows_of_weight_0_change_the_keys_of_two_phase_heads_alone(given: PlanInputs) -> None:
-    """Their weights are others than those of older versions."""
-    store = given.train
-    two_phases = replace(net(), params={"width": 4, "head": {"kind": "twophase"}})
+def test_rows_of_weight_0_change_the_keys_of_what_has_left_them_out_since(given: PlanInputs) -> None:
+    """Of networks, whose scales and heads took them for others; not of trees, which never learned them."""
+    store, trees = given.train, ModelConfig(name="lightgbm", label="trees", params={"objective": "l1"}, train=BASE)
     weights = np.ones(len(store.scored))
-    even, uneven = (replace(given, train=replace(store, weight=each)) for each in (weights, weights * ~store.scored))
-    assert key(given, two_phases) == key(even, two_phases) != key(uneven, two_phases)
-    assert key(even, net()) == key(uneven, net())
+    even, uneven = (
+        replace(given, train=replace(store, weight=each)) for each in (weights, weights * (store.step_of_answer > 0))
+    )
+    assert key(given, net()) == key(even, net()) != key(uneven, net())
+    assert key(even, trees) == key(uneven, trees)
+    ranks = [replace(each, data=replace(each.data, target_transform="rank")) for each in (even, uneven)]
+    assert key(ranks[0], trees) != key(ranks[1], trees)
 
 
 def test_large_targets_change_the_keys_of_trees_alone(given: PlanInputs) -> None:

@@ -131,6 +131,13 @@ class Store:
         """Which series are never split nor drawn apart, (N,) int64: those of one number; None: each is by itself."""
         return self.group_numbers if self.units is None else self.units
 
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Which answers are learned from, (A,) bool: scored ones, but for those that data.weight weighs as 0."""
+        if self.weight is None or (self.weight[self.scored] > 0).all():
+            return self.scored
+        return np.asarray(self.scored & (self.weight > 0))
+
     @property
     def on_series(self) -> bool:
         """Whether there is one answer a series."""

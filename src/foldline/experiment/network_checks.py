@@ -31,7 +31,7 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
         label -> bytes of a cell's weights; label -> the network, not trained.
     """
     gridded = train.task.kind == "regression" and not config.data.target_transform
-    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
+    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.counted]))) if gridded else None
     sizes, networks = {}, {}
     for model in (model for model in config.models if model.is_network):
         own, device = cell_stores.planned(model, train), model.train.device_used

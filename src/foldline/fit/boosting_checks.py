@@ -60,8 +60,9 @@ def check_folds(label: str, name: str, params: dict[str, Any], table: Table, fol
     Raises:
         UserError
     """
-    series = np.repeat(np.arange(len(table.lengths)), table.answers_of_series)[table.scored]
-    y = table.y[table.scored]
+    counted = table.scored if table.weight is None else table.scored & (table.weight > 0)
+    series = np.repeat(np.arange(len(table.lengths)), table.answers_of_series)[counted]
+    y = table.y[counted]
     for fold in range(folds.k):
         inside = np.isin(series, folds.inside(fold))
         place = f"{'outside' if folds.time is None else 'before'} fold {fold} of {table.path}"

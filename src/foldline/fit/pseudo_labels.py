@@ -136,7 +136,8 @@ class PseudoLabels:
 
 
 def class_shares(store: Store, series: np.ndarray) -> tuple[float, ...]:
-    """Return the shares of the classes among the scored answers of some series, (C,): of 0 and 1 where binary."""
+    """Return the shares of the classes among the answers of some series that count, (C,): of 0 and 1 where binary."""
     answers = store.answers(series)
-    mean = store.y[answers[store.scored[answers]]].mean(axis=0)
+    counted = store.counted if store.counted[answers].any() else store.scored
+    mean = store.y[answers[counted[answers]]].mean(axis=0)
     return tuple(mean.tolist()) if len(mean) > 1 else (1 - float(mean[0]), float(mean[0]))

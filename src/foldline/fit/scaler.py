@@ -104,8 +104,8 @@ class Scaler:
 def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     """Fit a scaler on some series only.
 
-    Targets that are numbers are always scaled by the median and the mean absolute deviation of their scored answers:
-    an L1 loss then starts near 1.
+    Targets that are numbers are always scaled by the median and the mean absolute deviation of their scored answers
+    that count (data.weight): an L1 loss then starts near 1.
 
     Args:
         kind: "robust": median, and the distance of the 10 and 90 % quantiles over 2.56 (for a normal distribution its
@@ -169,11 +169,17 @@ def _scale_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw at most `most` scored answers of some series, in their order: (a,) int64; all where there are no more."""
+    """Draw at most `most` scored answers of some series, in their order: (a,) int64; all where there are no more.
+
+    What stands in answers of weight 0, often a mark that there is none, says nothing of the targets.
+    """
+    chosen = data.counted
+    if chosen is not data.scored and not chosen[data.answers(series)].any():  # none counts: nothing is learned
+        chosen = data.scored
     if not data.on_series:
-        return _sampled_rows(data, series, data.scored, most, rng)
-    scored = series[data.scored[series]]
-    return np.asarray(scored[_sampled_places(len(scored), most, rng)])
+        return _sampled_rows(data, series, chosen, most, rng)
+    counted = series[chosen[series]]
+    return np.asarray(counted[_sampled_places(len(counted), most, rng)])
 
 
 def _sampled_rows(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from foldline.core import files, strict_tables
 from foldline.data import metrics, open_rows
 from foldline.data.folds import Folds
@@ -29,7 +31,7 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
         },
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, cell.seed),
-        **_of_uncounted(model, inputs.train),
+        **_of_uncounted(model, inputs.train, transform_of(inputs, model)),
         "fold": _split(inputs.folds, cell.fold, cell.beside),
     }
     if inputs.folds.time is not None and model.watched_share:
@@ -118,7 +120,7 @@ def of_pretraining(
         "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **of_facts(store)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
-        **_of_uncounted(model, store),
+        **_of_uncounted(model, store, transform_of(inputs, model)),
         "fold": {"number": None, "held_out": files.digest([])},
         **({} if channels is None else {"channels": channels.key}),
         **({"embedded": open_rows.code()} if channels is None and model.channels_from else {}),
@@ -138,6 +140,7 @@ def of_masked(
         },
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
+        **_of_uncounted(model, inputs.train, transform_of(inputs, model)),
         "fold": _split(inputs.folds, fold),
         "masked": {"hidden": config.hidden, "stretch": config.stretch, "noise": config.noise},
         "masked_engine": masked_steps.VERSION,
@@ -162,12 +165,15 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
     }
 
 
-def _of_uncounted(model: ModelConfig, store: Store) -> dict[str, str]:
-    """Return that a two-phase head does not learn rows of weight 0, only where there are some: older versions did."""
-    two_phases = model.is_network and model.params.get("head", {}).get("kind") == "twophase"
-    if not two_phases or store.weight is None or not (store.scored & (store.weight == 0)).any():
+def _of_uncounted(model: ModelConfig, store: Store, transform: str) -> dict[str, str]:
+    """Return that rows of weight 0 are left out of scales, and by heads, only where there are some.
+
+    In older versions they were not. Trees and ROCKET know of no scale but that of ranks.
+    """
+    scales = model.is_network or transform == "rank" or (model.teacher is not None and model.teacher.align)
+    if not scales or np.array_equal(store.counted, store.scored):
         return {}
-    return {"weight_of_0": "not learned"}
+    return {"weight_of_0": "left out"}
 
 
 def of_facts(store: Store) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -252,3 +254,15 @@ def test_mixed_steps_of_two_phases_do_not_count() -> None:
         unlike[series] = (torch.arange(STEPS) < ones[series]) != (torch.arange(STEPS) < ones[other])
     assert unlike.any() and torch.equal(made.weight == 0, unlike) and made.has_unknown
     assert torch.equal(made.known[..., 0], ~unlike)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("part", [TimeWarp(share=1.0, sigma=0.5), WindowSlice(share=1.0, length=0.6)])
+def test_a_target_of_weight_0_is_not_mixed_into_its_neighbours(part: TimeWarp | WindowSlice) -> None:
+    """It may be a mark that there is none."""
+    given = numbered(series=50)
+    idle = torch.arange(STEPS).expand(50, -1) % 3 == 1
+    weight, scored = torch.where(idle, 0.0, 1.0), torch.ones_like(idle)
+    marked = replace(given, y=torch.where(idle[..., None], -999.0, given.y), weight=weight, scored=scored)
+    made = drawn(part, marked, channels(missing=False))
+    counted = made.y[..., 0][made.weight > 0]
+    assert (counted >= 0).all() and (counted != counted.round()).any()  # between two that count it still is

@@ -97,6 +97,7 @@ def resampled(batch: Batch, position: Tensor, chosen: Tensor, channels: InputCha
     if batch.weight.shape[1] != batch.x.shape[1]:  # (B, 1): an answer of a whole series
         return replace(batch, x=x)
     known = torch.ones_like(batch.y, dtype=torch.bool) if batch.known is None else batch.known
+    known = known & (~batch.scored | (batch.weight > 0)).unsqueeze(-1)  # what does not count is no truth to mix
     auxiliary = batch.auxiliary
     return replace(
         batch,
