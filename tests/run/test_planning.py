@@ -419,3 +419,15 @@ def test_large_targets_change_the_keys_of_trees_alone(given: PlanInputs) -> None
     relative = replace(trees, params={"objective": "mape"})
     assert key(given, trees) != key(large, trees)
     assert key(given, net()) == key(large, net()) and key(given, relative) == key(large, relative)
+
+
+def test_a_metric_file_gets_the_columns_of_the_series_that_are_pre_trained_on(given: PlanInputs) -> None:
+    """Their rows are others than the competition's: it read numbers of other series, or ended in an error."""
+    data = replace(given.data, metric="metric.py", higher_is_better=False, metric_columns=("power",))
+    other = replace(small_store(), path=Path("other"))
+    inputs = replace(given, data=data, pretraining_data=lambda table, fold: other)
+    model = net(train=TrainConfig(device="cpu"), pretrain=PretrainConfig(source="more"))
+    for cell in planning.plan(inputs, [model]):
+        assert cell.start is not None and cell.metric is not None and cell.start.metric is not None
+        solutions = [each.file and each.file.solution for each in (cell.metric, cell.start.metric)]
+        assert solutions == [str(Path(folder, "solution.parquet")) for folder in ("store", "other")]

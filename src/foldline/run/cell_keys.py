@@ -123,6 +123,8 @@ def of_pretraining(
         **_of_uncounted(model, store, transform_of(inputs, model)),
         "fold": {"number": None, "held_out": files.digest([])},
         **({} if channels is None else {"channels": channels.key}),
+        # older versions gave a metric file the columns of the competition's own rows
+        **({"metric_columns": "its own"} if model.watched_share and inputs.data.metric_columns else {}),
         **({"embedded": open_rows.code()} if channels is None and model.channels_from else {}),
     }
 

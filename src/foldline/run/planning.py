@@ -138,7 +138,8 @@ def _pretraining(
     first = replace(model, train=model.trainings[0], teacher=None, pretrain=None, masked_copies=0)
     first = _with_precision(first, cell_stores.planned(model, store))
     depends = cell_keys.of_pretraining(inputs, first, store, seed, channels)
-    metric, transform = inputs.metric, cell_keys.transform_of(inputs, model)
+    # the columns of a metric file are those of the series that are watched, not of the competition's
+    metric, transform = store.metric_choice(inputs.data), cell_keys.transform_of(inputs, model)
     return Cell(
         first,
         inputs.features.scaler,
