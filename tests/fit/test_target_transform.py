@@ -292,8 +292,8 @@ def test_targets_that_float32_would_round_are_learned_less_their_median(kind: st
     data = small_store()
     large = replace(data, y=data.y * np.array([1.0, 0.01]) + np.array([0.0, 1e9]))
     scale, none = fit(kind, large, INSIDE), fit(kind, data, INSIDE)
-    assert target_transform.for_float32(none, data, INSIDE) is none
-    made = target_transform.for_float32(scale, large, INSIDE)
+    assert target_transform.centred(none, data, INSIDE, always=False) is none
+    made = target_transform.centred(scale, large, INSIDE, always=False)
     made = target_transform.from_json(json.loads(json.dumps(made.to_json())))
     there = made.forward(large.y, large, every(large))
     inside = large.answers(INSIDE)[large.scored[large.answers(INSIDE)]]

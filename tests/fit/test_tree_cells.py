@@ -15,9 +15,10 @@ from lab import INSIDE, TRAIN, small_store
 from foldline.core import requirements
 from foldline.core.errors import UserError
 from foldline.data.metrics import METRICS
-from foldline.fit import boosting_checks
+from foldline.fit import boosting_cell, boosting_checks
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.labelled_series import labelled_series
+from foldline.fit.target_transform import PLAIN
 from foldline.fit.train_config import WatchConfig
 from foldline.fit.watched_split import inner_split
 
@@ -128,3 +129,19 @@ def test_catboost_on_a_gpu_watches_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     boosting_checks.check_library("trees", "catboost", {"device": "cuda"})
     with pytest.raises(UserError, match="CatBoost scores no metric of ours on a GPU"):
         boosting_checks.check_library("trees", "catboost", {"device": "cuda"}, watched=True)
+
+
+@tree_libraries.each()
+@pytest.mark.parametrize("objective", ["l1", "l2", "huber", "quantile"])
+def test_where_labels_lie_changes_nothing(name: str, objective: str) -> None:
+    """Neither far from 0, where XGBoost's huber begins, nor where float32 has no number between them."""
+    data, every, found = small_store(20), np.arange(20), []
+    params = {"rounds": 20, **tree_libraries.SMALL[name], "objective": objective}
+    params |= {"alpha": 0.5} if objective == "quantile" else {}
+    for middle in (0.0, 1000.0, 1e9):
+        moved = replace(data, y=data.y + middle)
+        scale = boosting_cell.scale_of_labels(PLAIN, name, params, moved, every)
+        fitted = BoostingCell(name, params, TRAIN, transform=scale)
+        fitted.fit(moved, every, 0, lambda *_, **__: None)
+        found.append(fitted.predict(moved, every)[0] - middle)
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=0, atol=2e-3)

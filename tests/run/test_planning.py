@@ -421,6 +421,18 @@ def test_large_targets_change_the_keys_of_trees_alone(given: PlanInputs) -> None
     assert key(given, net()) == key(large, net()) and key(given, relative) == key(large, relative)
 
 
+@pytest.mark.parametrize("transform", ["", "rank"])
+def test_trees_that_begin_at_the_median_since_have_another_key(transform: str, given: PlanInputs) -> None:
+    inputs = replace(given, data=replace(given.data, target_transform=transform))
+    for name, objective, centred in (
+        ("xgboost", "huber", True),
+        ("xgboost", "l1", False),
+        ("lightgbm", "huber", False),
+    ):
+        model = ModelConfig(name=name, label="trees", params={"objective": objective}, train=BASE)
+        assert all(("labels" in cell.depends) == centred for cell in planning.plan(inputs, [model]))
+
+
 def test_a_metric_file_gets_the_columns_of_the_series_that_are_pre_trained_on(given: PlanInputs) -> None:
     """Their rows are others than the competition's: it read numbers of other series, or ended in an error."""
     data = replace(given.data, metric="metric.py", higher_is_better=False, metric_columns=("power",))

@@ -14,7 +14,7 @@ from foldline.data.known_masks import neighbours
 from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.data.time_spans import TimeSpans
-from foldline.fit import channel_dropout, soft_labels
+from foldline.fit import channel_dropout, soft_labels, target_transform
 from foldline.fit.boosting_checks import library_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.target_transform import PLAIN, TargetTransform
@@ -172,9 +172,22 @@ def _categorical(store: Store, width: int) -> list[int]:
     return places + list(range(width - len(_wide(store)), width))
 
 
-def keeps_float32(params: dict[str, Any], fitted_as: str) -> bool:
-    """Return whether a model keeps labels in float32, of whose size its loss knows nothing: a constant less will do."""
-    return fitted_as == "rows" and params["objective"] in ANY_NUMBERS
+def scale_of_labels(
+    transform: TargetTransform, name: str, params: dict[str, Any], store: Store, series: np.ndarray
+) -> TargetTransform:
+    """Return the scale that trees of some series, (n,), learn labels on: less their medians where that is needed."""
+    if models.MODELS[name].config(**params).objective not in ANY_NUMBERS:  # others know how large labels are
+        return transform
+    return target_transform.centred(transform, store, series, always=begins_far_away(name, params))
+
+
+def begins_far_away(name: str, params: dict[str, Any]) -> bool:
+    """Return whether trees begin far from labels that are far from 0: XGBoost's do with huber.
+
+    Their first prediction is a step of Newton's from 0, where that loss has no curvature left once labels are far away:
+    of labels about 100 it is 1,000,000.
+    """
+    return name == "xgboost" and models.MODELS[name].config(**params).objective == "huber"
 
 
 def watched_share(train: TrainConfig) -> float:

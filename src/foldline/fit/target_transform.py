@@ -203,19 +203,23 @@ class Centred(TargetTransform):
         return {"kind": self.kind, "center": self.center.tolist(), "below": self.below.to_json()}
 
 
-def for_float32(transform: TargetTransform, store: Store, series: np.ndarray) -> TargetTransform:
+def centred(transform: TargetTransform, store: Store, series: np.ndarray, always: bool) -> TargetTransform:
     """Return a scale on which targets keep their digits in float32: less their medians where they would lose them.
 
-    It depends on the scored answers of the given series alone, n indices; scales by series or rank stay as they are.
+    It depends on the scored answers of the given series alone; scales by series or rank keep them as they are.
+
+    Args:
+        series: (n,) indices into the store.
+        always: less their medians in any case.
     """
-    if transform.kind not in FIXED:
+    if not always and transform.kind not in FIXED:
         return transform
     answers = sampled_answers(store, series, max(1, SAMPLE_TARGETS // store.targets), np.random.default_rng(0))
     z = transform.forward(np.asarray(store.y[answers]), store, answers)
     with np.errstate(over="ignore"):  # what float32 has no number for is refused elsewhere
         lost = np.abs(z - z.astype(np.float32)).max(axis=0)
     middle = np.median(z, axis=0)
-    loses = lost > LEAST_LOST * np.abs(z - middle).mean(axis=0)
+    loses = always | (lost > LEAST_LOST * np.abs(z - middle).mean(axis=0))
     return Centred(np.where(loses, middle, 0.0), transform) if loses.any() else transform
 
 

@@ -40,8 +40,8 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
         depends["units"] = files.digest(inputs.folds.units.tolist())
     if model.fitted_as == "rows" and boosting_cell.start_lacks(inputs.train):
         depends["known_start"] = "missing where it is not known"  # older versions had 0 there
-    if boosting_cell.keeps_float32(model.params, model.fitted_as) and _loses_digits(inputs, cell):
-        depends["labels"] = "less their median"  # older versions rounded them to float32 as they are
+    if model.fitted_as == "rows" and _are_centred(inputs, cell):
+        depends["labels"] = "less their median"  # older versions handed them to the library as they are
     if cell.start is not None:
         depends["start"] = cell.start.key
     if cell.channels is not None:
@@ -53,13 +53,14 @@ def of_fold(inputs: PlanInputs, cell: Cell) -> dict[str, Any]:
     return depends
 
 
-def _loses_digits(inputs: PlanInputs, cell: Cell) -> bool:
-    """Return whether a cell's targets are so large beside their spread that float32 would lose their digits."""
+def _are_centred(inputs: PlanInputs, cell: Cell) -> bool:
+    """Return whether trees learn a cell's targets less their medians."""
+    store, series, model = inputs.train, cell.inside(inputs.folds), cell.model
     if cell.transform not in target_transform.FIXED:
-        return False
-    series = cell.inside(inputs.folds)
-    scale = target_transform.fit(cell.transform, inputs.train, series, cell.seed)
-    return target_transform.for_float32(scale, inputs.train, series).kind == target_transform.Centred.kind
+        return boosting_cell.begins_far_away(model.name, model.params)
+    scale = target_transform.fit(cell.transform, store, series, cell.seed)
+    scale = boosting_cell.scale_of_labels(scale, model.name, model.params, store, series)
+    return scale.kind == target_transform.Centred.kind
 
 
 def _of_levels(inputs: PlanInputs) -> dict[str, str]:

@@ -166,8 +166,8 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
     """Fit the cell's estimator on its training series, (n,), and on its pseudo-labels."""
     transform = target_transform.fit(cell.transform, store, series, cell.seed)
     spans = None if job.folds is None else job.folds.spans_of(series)
-    if boosting_cell.keeps_float32(cell.model.params, cell.model.fitted_as):
-        transform = target_transform.for_float32(transform, store, series)
+    if cell.model.fitted_as == "rows":  # libraries keep labels in float32
+        transform = boosting_cell.scale_of_labels(transform, cell.model.name, cell.model.params, store, series)
     if not cell.model.is_network:
         at_once = _new_estimator(cell, None, transform, spans)
         if isinstance(at_once, EstimatorCell):
