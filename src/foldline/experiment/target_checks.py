@@ -61,7 +61,7 @@ def refuse_negative(config: Config, train: Store) -> None:
     Raises:
         UserError
     """
-    y = np.asarray(train.y[train.scored])
+    y = np.asarray(train.y[train.counted])
     own, beside = dict(zip(train.task.columns, y.min(axis=0).tolist(), strict=True)), train.auxiliary_columns
     for model in config.models:
         table = model.params.get("head", {})  # the linear model of a rocket is a name alone

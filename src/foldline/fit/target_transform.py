@@ -268,7 +268,8 @@ def check(kind: str, store: Store, path: Path) -> None:
     """
     if not kind.startswith("log1p") or not (store.labelled or store.observed):
         return
-    lowest = np.where(store.known, store.y, np.inf).min(axis=0)
+    given = store.known & (store.counted | ~store.scored)[:, None]  # not what stands in scored rows of weight 0
+    lowest = np.where(given, store.y, np.inf).min(axis=0)
     if lowest.min() <= -1:
         name = store.task.columns[int(lowest.argmin())]
         raise UserError(
