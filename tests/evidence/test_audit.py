@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import audits
+import numpy as np
 import polars as pl
 import pytest
 import tiny
@@ -116,6 +117,16 @@ def test_time_folds_of_windows_of_one_series_are_clean(home: Path, tmp_path: Pat
     words = ['folds={kind = "time", k = 2}', "train.watch={share = 0.3, best = true}", "train.device=cpu"]
     found = verdicts(tmp_path / "scratch", "bridge", *words, only=checks)
     assert {outcome.verdict for outcome in found.values()} == {"clean"}, found
+
+
+def test_numbers_that_are_not_finite_are_null_in_its_json(audited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undefined = AuditCheck("a", "b", lambda _: CheckResult("clean", "c", {"auc": float("nan"), "ends": [1.0, np.inf]}))
+    monkeypatch.setattr(audit, "CHECKS", (undefined,))
+    tiny.run("audit", "rides")
+    text = (audited / "runs" / "rides" / "audit" / "audit.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == [
+        {"check": "a", "verdict": "clean", "detail": "c", "auc": None, "ends": [1.0, None]}
+    ]
 
 
 @pytest.mark.learned

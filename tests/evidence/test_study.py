@@ -22,6 +22,7 @@ from foldline.evidence.study.study_results import SystemResult
 from foldline.experiment import config, runs_index
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.window_config import TrainingWindowsConfig
+from foldline.output.live.watched_run import Reader
 
 FILE = """
 base = "rides.toml"
@@ -131,6 +132,14 @@ def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studi
         assert [point["steps"] for point in each["growth"]] == [8, 16] and each["step"]["steps"] == 10
     cells = {path.parent.name for path in (studied / "runs" / "cells").glob("*/done.json")}
     assert len(cells) == 3 * 3 * 2 and cells == runs_index.noted_cells(studied / "runs" / "study-rides" / "latest")
+
+
+def test_live_shows_a_finished_study_as_finished_with_its_page(studied: Path) -> None:
+    run = Reader("study-rides", studied / "runs").read()
+    assert run.progress is not None and run.progress.verb == "study"
+    assert run.stage == "finished" and run.page is not None and run.page.name == "study.html"
+    folders = [path for path in (studied / "runs" / "study-rides").iterdir() if path.is_dir()]
+    assert all((folder / "study.json").is_file() for folder in folders)
 
 
 def test_an_epochs_seconds_are_its_steps_times_the_fastest(studied: Path) -> None:

@@ -16,6 +16,7 @@ from foldline.api.page import Page
 from foldline.api.session import session
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
+from foldline.core.json_values import without_nan
 from foldline.evidence.ablation import ablation_file, ablation_results, ablation_run, ablation_wording
 from foldline.evidence.ablation.ablation_file import AblationPlan
 from foldline.evidence.ablation.ablation_page import page
@@ -111,7 +112,7 @@ def _table(prepared: PreparedAblation, found: AblationResult, terminal: Terminal
 def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> None:
     """Write the page and ablation.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
-    artefacts.write_json(folder / "ablation.json", ablation_results.as_json(found))
+    artefacts.write_json(folder / "ablation.json", without_nan(ablation_results.as_json(found)))
     files.write_text(folder / "ablation.html", page(prepared, found, command))
     runs_index.note_cells(folder, prepared.keys)
     files.replace_symlink(folder.parent / "latest", folder)

@@ -18,6 +18,7 @@ from foldline.api.page import Page
 from foldline.api.session import session
 from foldline.core import files
 from foldline.core.console import Terminal
+from foldline.core.json_values import without_nan
 from foldline.evidence import audit as audits
 from foldline.evidence.audit import audit_page
 from foldline.evidence.audit.audit_check import AuditCheck, CheckResult
@@ -85,7 +86,7 @@ def carry_out(config: Config | SeveralTargets, command: str, terminal: Terminal)
         {"check": check.name, "verdict": outcome.verdict, "detail": outcome.detail, **outcome.facts}
         for check, outcome in found
     ]
-    files.write_json(page.with_suffix(".json"), lines)
+    files.write_json(page.with_suffix(".json"), without_nan(lines))
     files.write_text(page, audit_page.page(config.name, found, command))
     _table(found, terminal)
     terminal.say(f"page: {short_path(page)}")

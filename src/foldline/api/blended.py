@@ -10,6 +10,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
+from foldline.core.json_values import without_nan
 from foldline.ensemble import methods
 from foldline.ensemble.methods import FITS
 from foldline.evidence.blending import blend_page, member_contributions
@@ -165,7 +166,7 @@ def _write(mixed: MultiConfigExperiment, folder: Path, found: BlendComparison, l
         *(competition, result.expected),
         latest=latest,
     )
-    artefacts.write_json(folder / "blend.json", found.to_json())
+    artefacts.write_json(folder / "blend.json", without_nan(found.to_json()))
     files.write_text(folder / "blend.html", blend_page.page(found))
 
 

@@ -16,6 +16,7 @@ from foldline.api.page import Page
 from foldline.api.session import session
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
+from foldline.core.json_values import without_nan
 from foldline.evidence.ablation import ablation_run, ablation_wording
 from foldline.evidence.study import study_file, study_preparation, study_results
 from foldline.evidence.study.study_file import StudyPlan
@@ -79,7 +80,7 @@ def carry_out(
     prepared: PreparedStudy, command: str, terminal: Terminal, force: bool = False
 ) -> tuple[PreparedStudy, StudyResult]:
     """Train, compare, measure, show, and write page and JSON. command: that makes the same result."""
-    trained = ablation_run.train(prepared.ablation, force, terminal, WandbTracker)
+    trained = ablation_run.train(prepared.ablation, force, terminal, WandbTracker, verb="study", folder=prepared.folder)
     prepared = replace(prepared, ablation=trained)
     result = study_results.evaluate(prepared, terminal)
     _table(prepared, result, terminal)
@@ -117,7 +118,8 @@ def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> 
 def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> None:
     """Write the page and study.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
-    artefacts.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
+    record = {"command": command, **study_results.as_json(result)}
+    artefacts.write_json(folder / "study.json", without_nan(record))
     files.write_text(folder / "study.html", page(prepared, result, command))
     runs_index.note_cells(folder, prepared.ablation.keys)
     files.replace_symlink(folder.parent / "latest", folder)

@@ -20,6 +20,7 @@ from foldline.api.session import session
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.core.json_values import without_nan
 from foldline.core.strict_tables import plain
 from foldline.evidence.ablation.fold_values import POOLED
 from foldline.evidence.tuning import final_check, trial_evaluation, tuning_file, tuning_page, workers
@@ -195,7 +196,7 @@ def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) 
     files.write_text(search.folder / "best.toml", best_toml(chosen, ready, verdict))
     files.write_text(search.folder / "study.html", tuning_page.page(queue, metric, found))
     answer = record(queue, found)
-    artefacts.write_json(search.folder / "study.json", answer)
+    artefacts.write_json(search.folder / "study.json", without_nan(answer))
     if found is not None:
         terminal.table(
             "", [f"mean {metric.name} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found, metric)

@@ -7,7 +7,6 @@ NO_COLOR.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -29,6 +28,7 @@ from foldline.core import notebook
 from foldline.core.command_name import as_started
 from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
+from foldline.core.json_values import without_nan
 from foldline.core.text_columns import is_text
 
 Said = tuple[str, list[Any]]  # method of Terminal, and its arguments, JSON-able
@@ -88,8 +88,8 @@ class Terminal:
 
         JSON has no NaN, such as a fold without a score has: it is null there.
         """
-        self.said.append(("result", [_without_nan(values), last]))
-        print(json.dumps(_without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else as_started(last))
+        self.said.append(("result", [without_nan(values), last]))
+        print(json.dumps(without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else as_started(last))
 
     def repeat(self, said: Sequence[Said]) -> None:
         """Print what another terminal has `said`."""
@@ -133,12 +133,3 @@ class Terminal:
     def _told(self, bars: Progress) -> AbstractContextManager[None]:
         """Tell how far bars are that no terminal shows."""
         return self.heartbeat.during(bars) if self.bars is None else self.bars.during(bars)
-
-
-def _without_nan(value: Any) -> Any:
-    """Return values with None in place of floats that are not finite."""
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

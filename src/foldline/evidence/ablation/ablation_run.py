@@ -134,13 +134,23 @@ def _trained_parts(config: Config) -> tuple[object, ...]:
     return config.features, config.models, config.blend.outside
 
 
-def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_tracker: OpenTracker) -> PreparedAblation:
+def train(
+    ablation: PreparedAblation,
+    force: bool,
+    terminal: Terminal,
+    open_tracker: OpenTracker,
+    *,
+    verb: str = "ablate",
+    folder: Path | None = None,
+) -> PreparedAblation:
     """Train the cells that are missing; wandb's group is the ablation's name.
 
     A variant with a cell that can't be trained is given up, and said so at once; the others go on.
 
     Args:
         force: finished cells are trained again.
+        verb: the command that runs them.
+        folder: of the record, where `live` looks for it; None: the ablation's own.
 
     Returns:
         the ablation, with the variants that failed.
@@ -148,13 +158,13 @@ def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_trac
     Raises:
         UserError: a cell of the baseline failed, or one of every variant; or nothing could go on (a full disk).
     """
-    before = {key: _mark(cell) for key, cell in ablation.cells.items()}
+    before, folder = {key: _mark(cell) for key, cell in ablation.cells.items()}, folder or ablation.folder
     while True:
         config = replace(ablation.base.config, name=ablation.plan.name)
         jobs = [job for job in ablation.trained.jobs(force) if not _trained_now(job, before)]
         try:
             cells = ablation.trained.cells.values()
-            cell_runs.run_cells(config, jobs, cells, ablation.folder, "ablate", terminal, open_tracker)
+            cell_runs.run_cells(config, jobs, cells, folder, verb, terminal, open_tracker)
             return ablation
         except CellFailed as error:
             ablation = _without(ablation, error)
