@@ -57,14 +57,15 @@ class FakeKaggle:
         if method == "StartSubmissionUpload":
             return {"token": "blob", "createUrl": f"{HOST}/upload"}
         if method == "CreateSubmission":
-            entry = {"ref": 7, "description": request["submissionDescription"], "status": "COMPLETE", **self.scores}
+            entry = {"ref": 7 + len(self.submissions), "description": request["submissionDescription"], "status": "COMPLETE", **self.scores}
             self.submissions.insert(0, entry)
             self.left -= 1
             return {"message": "Successfully submitted", "ref": 7}
         assert method == "ListSubmissions", method
         self.pending -= 1
         newest = [{**entry, "status": "PENDING"} for entry in self.submissions[:1] if self.pending >= 0]
-        return {"submissions": newest + self.submissions[len(newest) :]}
+        first, size = (request["page"] - 1) * request["pageSize"], request["pageSize"]
+        return {"submissions": (newest + self.submissions[len(newest) :])[first : first + size]}
 
 
 def zipped(tables: dict[str, bytes]) -> bytes:

@@ -17,6 +17,7 @@ from kaggle_server import KEY, SLUG, FakeKaggle
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.output.kaggle import upload
+from foldline.output.kaggle.service import Service
 
 pytestmark = [
     pytest.mark.skipif(
@@ -182,6 +183,30 @@ def test_what_kaggle_has_is_not_sent_again(submitting: FakeKaggle, home: Path) -
     tiny.run(*SUBMIT)
     assert len(submitting.uploaded) == 1 and submitting.calls.count("CreateSubmission") == 1
     assert [row["private"] for row in ledger(home)] == ["0.9"]
+
+
+@pytest.mark.parametrize("newer", [99, 100, 250])
+def test_a_submission_behind_many_newer_ones_is_found(submitting: FakeKaggle, home: Path, newer: int) -> None:
+    """A list has pages of 100."""
+    tiny.run(*SUBMIT)
+    sent = {"ref": 1000, "description": "another", "status": "COMPLETE", "publicScore": "9"}
+    submitting.submissions[:0] = [{**sent, "ref": 1000 + number} for number in range(newer)]
+    submitting.submissions[-1]["privateScore"] = "0.9"
+    submitting.calls.clear()
+    tiny.run(*SUBMIT)
+    assert submitting.calls.count("CreateSubmission") == 0 and [row["private"] for row in ledger(home)] == ["0.9"]
+
+
+def test_a_new_file_is_sent_after_all_pages_and_pages_that_repeat_end(
+    submitting: FakeKaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"description": "another", "status": "COMPLETE", "publicScore": "9"}
+    submitting.submissions = [{**other, "ref": 1000 + number} for number in range(200)]
+    tiny.run(*SUBMIT)
+    assert len(submitting.uploaded) == 1
+    answer = submitting.answer
+    monkeypatch.setattr(submitting, "answer", lambda method, request: answer(method, {**request, "page": 2}))
+    assert sum(1 for _ in Service(SLUG).submissions()) == 100
 
 
 def test_the_days_limit_is_respected(submitting: FakeKaggle, capfd: pytest.CaptureFixture[str]) -> None:

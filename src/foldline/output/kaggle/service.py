@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,19 @@ class Service:
         if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise UserError(f"The upload of {path} broke off. Nothing was submitted: run the same command again.")
 
-    def submissions(self) -> list[Submission]:
-        """List the latest submissions, newest first."""
-        with self._errors_as_sentences():
-            answer = self._api.competition_submissions(self.competition, page_size=PAGE)
-        return [_plain(entry) for entry in answer or []]
+    def submissions(self) -> Iterator[Submission]:
+        """List all submissions, newest first; a page is asked for when those before it have been looked at."""
+        before: list[Any] = []
+        for number in count(1):
+            with self._errors_as_sentences():
+                found = self._api.competition_submissions(self.competition, page_number=number, page_size=PAGE) or []
+            refs = [entry.ref for entry in found]
+            if refs == before:  # the same page again, as of a service that knows no page numbers: it would never end
+                return
+            yield from map(_plain, found)
+            if len(found) < PAGE:
+                return
+            before = refs
 
     @contextlib.contextmanager
     def _errors_as_sentences(self) -> Iterator[None]:
