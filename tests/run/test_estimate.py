@@ -99,7 +99,7 @@ def test_trees_are_estimated_where_the_few_series_that_are_watched_have_no_score
 
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides", "--dry-run", "--json")
-    assert json.loads(capsys.readouterr().out) == {"to_train": 0, "seconds": 0.0, "bytes": 0}
+    assert json.loads(capsys.readouterr().out) == {"to_train": 0, "to_predict": 0, "seconds": 0.0, "bytes": 0}
 
 
 def test_only_other_test_series_are_left_to_predict(
@@ -109,6 +109,11 @@ def test_only_other_test_series_are_left_to_predict(
     tiny.run("train", "rides", f"data.source={folder}", "--dry-run")
     last = "dry run: nothing is left to train, 4 cells have yet to predict the test series"
     assert capsys.readouterr().out.splitlines()[-1] == last
+    tiny.run("train", "rides", f"data.source={folder}", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out)["to_predict"] == 4
+    tiny.run("train", "rides", f"data.source={folder}", "model.0.width=6", "--dry-run", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["to_train"], answer["to_predict"]) == (2, 2)
 
 
 def test_what_early_stopping_may_cut_short_is_said_to_be_a_bound(
@@ -129,4 +134,4 @@ def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.Ca
     weights = [load_file(folder / "weights.safetensors") for folder in made]
     predictions = 2 * 8 * (12 + 4) * 10  # 2 cells, 16 series of 10 steps, float64
     space = predictions + sum(tensor.nbytes for tensors in weights for tensor in tensors.values())
-    assert answer == {"to_train": 2, "seconds": 4.0, "bytes": space}
+    assert answer == {"to_train": 2, "to_predict": 0, "seconds": 4.0, "bytes": space}

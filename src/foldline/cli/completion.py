@@ -14,6 +14,9 @@ from foldline.cli.verb_table import VERBS, Verb
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import unknown
+from foldline.evidence.ablation.ablation_file import AblateConfig
+from foldline.evidence.study.study_file import StudyConfig
+from foldline.evidence.tuning.tuning_file import TuneConfig
 
 BASH = """\
 # foldline: completion for bash and zsh. Made by `./run.sh completion`.
@@ -41,6 +44,7 @@ _foldline() {{
 }}
 complete -F _foldline run.sh ./run.sh foldline
 """
+OWN_TABLES = {"tune": TuneConfig, "ablate": AblateConfig, "study": StudyConfig}  # of files that are no configs
 SHELLS = {
     "bash": BASH,
     "zsh": f"autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n{BASH}",
@@ -66,10 +70,15 @@ def words_of(verb: Verb) -> list[str]:
     if verb.module == "develop":
         return re.findall(r"--\w+", verb.usage)
     found = [*verb.options, *verb.shorthands, *COMMON]
-    found += [f"{name}=" for name in re.findall(r"([a-z_.]+)=", verb.usage) if name != "key"]
+    names = re.findall(r"([a-z_.]+)=", verb.usage)
+    found += [f"{name}=" for name in names if name.rpartition(".")[2] != "key"]
+    for table in re.findall(r"([a-z]+)\.(?:key|KEY)=", verb.usage):
+        found += [f"{key}=" for key in config_reference.dotted() if key.startswith(f"{table}.")]
+    if verb.module in OWN_TABLES:
+        found += [f"{verb.module}.{key.name}=" for key in config_reference.keys(OWN_TABLES[verb.module])]
     found += re.findall(r"(?<![\w.=-])([a-z]+)(?![\w.=])", verb.usage)
-    if "key=value" in verb.usage:
+    if "[key=value" in verb.usage:
         found.append("KEYS")
-    if re.search(r"CONFIG|FILE|NAME \.\.\.", verb.usage):
+    if re.search(r"CONFIG|FILE|\[NAME\b", verb.usage):
         found.append("$configs")
     return found

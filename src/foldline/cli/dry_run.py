@@ -35,7 +35,7 @@ class Estimate:
             with terminal.bar("measuring a few steps", "models"):
                 found = estimate.estimate(jobs, prepared.config.executor)
             left.to_train += sum(each.cells for each in found.models)
-            left.to_predict += 0 if found.models else len(jobs)
+            left.to_predict += sum(job.cell.done and not job.force for job in jobs)
             left.seconds += found.elapsed_s
             left.is_bound |= any(each.is_bound for each in found.models)
             left.bytes += prepared.disk_bytes(jobs)
@@ -54,7 +54,8 @@ class Estimate:
 
     def show(self, terminal: Terminal) -> None:
         """Print it as the result of the verb."""
-        answer = {"to_train": self.to_train, "seconds": self.seconds, "bytes": self.bytes}
+        counts = {"to_train": self.to_train, "to_predict": self.to_predict}
+        answer = {**counts, "seconds": self.seconds, "bytes": self.bytes}
         if not self.to_train and not self.to_predict:
             terminal.result(answer, "dry run: nothing is left to train")
             return

@@ -202,7 +202,7 @@ VERBS: dict[str, Verb] = {
         "bundle",
         "Compete",
         "pack weights and a notebook that predicts on Kaggle, offline",
-        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME] [serve.KEY=VALUE]",
+        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME] [data.source=DIR] [serve.key=value]",
         help_texts.BUNDLE,
         shorthands={f"--{name}": f"{name}=" for name in ("out", "wheels", "user", "competition")},
     ),
