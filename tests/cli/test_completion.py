@@ -52,7 +52,9 @@ def test_verbs_options_configs_and_keys_are_completed(script: Path) -> None:
 def test_keys_are_those_that_a_verb_takes(script: Path) -> None:
     assert completed(script, "infer", "rides", "exec") >= {"executor.kind=", "executor.together="}
     assert "executor.key=" not in completed(script, "infer", "rides", "exec")
-    assert completed(script, "bundle", "rides", "data.s") == {"data.source="} and not completed(script, "infer", "train.l")
+    assert completed(script, "bundle", "rides", "data.s") == {"data.source="} and not completed(
+        script, "infer", "train.l"
+    )
     assert completed(script, "bundle", "rides", "serve.p") == {"serve.per=", "serve.paths="}
     for verb, key in (("tune", "trials"), ("ablate", "delta"), ("study", "growth")):
         assert completed(script, verb, "rides", f"{verb}.{key[:4]}") == {f"{verb}.{key}="}

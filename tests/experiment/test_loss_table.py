@@ -69,6 +69,17 @@ def test_series_of_no_fold_have_no_part_in_scores_of_folds_and_intervals() -> No
     np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.parametrize("groups", [None, np.arange(12)])
+def test_series_without_a_scored_value_are_not_drawn(groups: np.ndarray | None) -> None:
+    sums, counts, scored = np.stack([losses(2), losses(2)[::-1]]), LossTable.of(DATA, exact()).counts.copy(), FOLD < 2
+    fold = np.arange(12) % 2
+    counts[~scored], sums[:, :, ~scored] = 0, 0.0
+    every, part = loss_table.everything(counts), loss_table.everything(counts[scored])
+    found = bootstrap.intervals(sums, counts, fold, [every, every], float, 50, 0, groups)
+    expected = bootstrap.intervals(sums[:, :, scored], counts[scored], fold[scored], [part, part], float, 50, 0)
+    np.testing.assert_allclose(found, expected)
+
+
 def test_slices_of_a_group_add_up_to_all() -> None:
     table = LossTable.of(DATA, exact())
     shown = loss_table.slices(DATA, table.counts, ["ward"], {"ward": ("east", "west")})

@@ -57,7 +57,12 @@ class FakeKaggle:
         if method == "StartSubmissionUpload":
             return {"token": "blob", "createUrl": f"{HOST}/upload"}
         if method == "CreateSubmission":
-            entry = {"ref": 7 + len(self.submissions), "description": request["submissionDescription"], "status": "COMPLETE", **self.scores}
+            entry = {
+                "ref": 7 + len(self.submissions),
+                "description": request["submissionDescription"],
+                "status": "COMPLETE",
+                **self.scores,
+            }
             self.submissions.insert(0, entry)
             self.left -= 1
             return {"message": "Successfully submitted", "ref": 7}

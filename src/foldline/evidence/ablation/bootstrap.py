@@ -35,7 +35,7 @@ def intervals(
     Args:
         sums: (1 + V, S, N, P, E) summed losses, the baseline's first.
         counts: (N, P, E) number of values in each sum, or the sum of their weights.
-        fold: (N,) fold of each series; -1: of none, never drawn.
+        fold: (N,) fold of each series; -1: of none, never drawn, as series without a value are not.
         slices: the first is scored as the effect is, mean over folds; the others over all their values at once.
         finish: makes a score of a mean loss (the root, for rmse).
         draws: resamples. seed: of their random numbers.
@@ -47,6 +47,7 @@ def intervals(
         of_group = np.zeros(int(groups.max()) + 1, dtype=fold.dtype)
         of_group[groups] = fold
         fold = of_group
+    fold = np.where(parts[0][1] > 0, fold, -1)  # a draw of what has no value would leave fewer of the others
     found: list[list[np.ndarray]] = [[] for _ in slices]
     for weights, picks in draws_of(fold, sums.shape[1], draws, seed):
         for number, (part, count) in enumerate(parts):
