@@ -25,6 +25,9 @@ from foldline.core.errors import UserError
 from foldline.data import loading
 from foldline.evidence.blending import blend_comparison
 from foldline.experiment import inference, stored_experiment
+from foldline.output import submission_checks
+from foldline.output.live.watched_run import Reader
+from foldline.run import executors
 
 QUICK = ("blend.trials=5", "blend.rounds=3")
 
@@ -202,10 +205,30 @@ def test_a_model_that_two_configs_share_counts_once(trained: Path, rides: Path) 
     assert experiment_json(trained, "rides+again")["blend"]["labels"] == ["rides:hybrid", "rides:lightgbm"]
 
 
-def test_configs_that_are_not_trained_yet_are_trained_one_after_the_other(home: Path, rides: Path) -> None:
+def test_configs_that_are_not_trained_yet_are_trained_one_after_the_other_and_live_shows_all_cells(
+    home: Path, rides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     second_config(home, rides)
+    states, execute = list[list[str]](), executors.execute
+
+    def spied(*given: Any) -> None:
+        states.append([cell.state for cell in Reader("rides+more", home / "runs").read().cells])
+        execute(*given)
+
+    monkeypatch.setattr(executors, "execute", spied)
     tiny.run("blend", "rides", "more", "blend.method=mean")
     assert (home / "runs" / "rides+more" / "latest" / "blend.html").exists()
+    assert states == [["waiting"] * 6, ["done"] * 4 + ["waiting"] * 2]
+
+
+def test_a_blend_whose_submission_is_refused_has_its_report(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trained / "runs" / "rides" / "latest" / "report.html").unlink()
+    monkeypatch.setattr(submission_checks, "value_problems", lambda *_: ["no"])
+    assert main(["blend", "rides", *QUICK]) == 1
+    assert "is refused by the submission gate:\n  - no" in capsys.readouterr().err
+    assert (trained / "runs" / "rides" / "latest" / "report.html").is_file()
 
 
 def test_a_dry_run_counts_the_cells_that_are_left(

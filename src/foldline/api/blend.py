@@ -127,12 +127,12 @@ class PlanOfOne:
         mixed, folder = self.mixed, self.mixed.folder
         blended = Blended.of(mixed, folder, self.command, terminal)
         blended.show(terminal)
+        page = blended.write_report(terminal)
         score = blended.result.score
         origin = stored_experiment.origin(mixed.config, mixed.plan, folder, mixed.test.fingerprint, score)
         published = submission.publish(
             origin, submission.draft_of(folder, "submission", mixed.config.data), blended.submission(), blended.gate
         )
-        page = blended.write_report(terminal)
         blended.track_summary(published.path, terminal)
         return Outcome(
             name=mixed.config.name,

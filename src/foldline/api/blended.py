@@ -23,7 +23,6 @@ from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
-from foldline.run.cells import Cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +125,11 @@ def _train(mixed: MultiConfigExperiment, folder: Path, terminal: Terminal) -> Tr
 
     Returns [track] for the summary, as `run_cells` does.
     """
-    track, shown = mixed.config.track, list[Cell]()  # none of a later config: `live` would ask for its scores
-    for prepared in mixed.prepared:
-        shown += prepared.plan
-        config = replace(prepared.config, name=mixed.config.name, track=track)
-        track = cell_runs.run_cells(config, prepared.jobs(), shown, folder, "blend", terminal, WandbTracker)
+    track = mixed.config.track
+    for number, prepared in enumerate(mixed.prepared, start=1):
+        config, jobs = replace(prepared.config, name=mixed.config.name, track=track), prepared.jobs()
+        later = [job for other in mixed.prepared[number:] for job in other.jobs()]
+        track = cell_runs.run_cells(config, jobs, mixed.plan, folder, "blend", terminal, WandbTracker, later=later)
     return track
 
 

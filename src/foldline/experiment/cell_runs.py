@@ -31,6 +31,8 @@ def run_cells(
     verb: str,
     terminal: Terminal,
     open_tracker: OpenTracker,
+    *,
+    later: Sequence[Job] = (),
 ) -> TrackConfig:
     """Run the cells that have something left to do; progress bars, `live` and the tracker receive their events.
 
@@ -40,6 +42,7 @@ def run_cells(
         folder: of the experiment, where the tracker writes.
         verb: the command that runs them.
         open_tracker: opens wandb, or whatever else tracks.
+        later: what another call will run for the same experiment: shown as waiting.
 
     Returns:
         [track] for what is tracked after the cells, such as the summary: where wandb could not start (no network, no
@@ -56,7 +59,7 @@ def run_cells(
         executors.opened(config.executor),
         open_tracker(config.track, config.name, folder, verb) as tracker,
         cell_bars(terminal, jobs) as bars,
-        _progress_file(config, jobs, plan, folder, verb, terminal) as written,
+        _progress_file(config, jobs, later, plan, folder, verb, terminal) as written,
     ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
@@ -81,7 +84,13 @@ def _held_out(config: Config, cell: Cell, train: Path) -> float | None:
 
 
 def _progress_file(
-    config: Config, waiting: Sequence[Job], plan: Iterable[Cell], folder: Path, verb: str, terminal: Terminal
+    config: Config,
+    waiting: Sequence[Job],
+    later: Sequence[Job],
+    plan: Iterable[Cell],
+    folder: Path,
+    verb: str,
+    terminal: Terminal,
 ) -> ProgressWriter:
     """Make what keeps progress.json of a run up to date."""
     tables = (job.train for job in waiting if job.cell.pretraining_store is None)
@@ -90,7 +99,7 @@ def _progress_file(
     data = config.data
     run = progress_writer.run_of(config.name, verb, folder, data.metric, data.kind, min(at_a_time, len(waiting)))
     cells = progress_writer.cells_of(
-        plan, waiting, lambda cell: None if train is None else _held_out(config, cell, train)
+        plan, [*waiting, *later], lambda cell: None if train is None else _held_out(config, cell, train)
     )
     return ProgressWriter(run, cells, terminal.warn)
 
