@@ -34,9 +34,12 @@ def test_the_config_is_taken_once_the_metric_is_named(home: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
-def test_classes_of_whole_series_too(kind: str, home: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_classes_of_whole_series_too(
+    kind: str, home: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny.write(tmp_path / "songs", Songs(kind).frames())
-    tiny.run("init", str(tmp_path / "songs"), f"out={tmp_path / 'mine.toml'}", "--json")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny.run("init", str(tmp_path / "songs"), "out=~/mine.toml", "--json")
     said = json.loads(capsys.readouterr().out)
     assert said["problem"] == ""
     assert config.load(tmp_path / "mine.toml", ["data.metric=accuracy"]).data.kind == kind

@@ -51,7 +51,7 @@ def _options(overrides: list[str], stored: bundle.Stored) -> bundle.Options:
             given[key] = str(value)
     source = given.get("source") or stored.experiments[0].config.data.source
     options = bundle.Options(
-        out=Path(given.get("out", stored.folder / "bundle")),
+        out=Path(given.get("out", stored.folder / "bundle")).expanduser(),
         user=given.get("user", credentials.username()),
         competition=given.get("competition") or download.competition_of(Path(source).expanduser()),
         source=given.get("source", ""),
@@ -59,7 +59,7 @@ def _options(overrides: list[str], stored: bundle.Stored) -> bundle.Options:
     )
     if "wheels" not in given:
         return options
-    wheels = Path(given["wheels"])
+    wheels = Path(given["wheels"]).expanduser()
     if not any(wheels.glob("*.whl")):
         raise UserError(f"wheels={wheels} must be a folder with .whl files, but there are none in it.")
     return replace(options, wheels=wheels)

@@ -35,5 +35,5 @@ def _labels(overrides: list[str]) -> Path | None:
         key, _, value = text.partition("=")
         if key != "labels" or not value:
             raise UserError(f"`estimate` takes labels=FILE and no other key, but got {text!r}: {USAGE}")
-        path = Path(value)
+        path = Path(value).expanduser()  # not every shell does that behind a =
     return path

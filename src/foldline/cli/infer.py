@@ -73,7 +73,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         return 0
     found = _published(stored, prepared, terminal)
     answer = {"submission": str(found.path), "rows": found.table.height}
-    terminal.result(answer, f"submission: {found.path}")
+    terminal.result(answer, f"submission: {runs_index.short_path(found.path)}")
     return 0
 
 

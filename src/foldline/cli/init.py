@@ -62,7 +62,7 @@ def _out(arguments: Arguments) -> Path:
     if set(given) - {"out"}:
         raise UserError(f"init takes out=CONFIG.toml, but not {min(set(given) - {'out'})}.")
     stem = Path(arguments.words[0]).resolve().name.split(".")[0]
-    return Path(given.get("out", files.home() / "configs" / f"{stem}.toml"))
+    return Path(given.get("out", files.home() / "configs" / f"{stem}.toml")).expanduser()
 
 
 def _first_problem(out: Path, found: Findings) -> str:
