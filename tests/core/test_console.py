@@ -37,6 +37,24 @@ def test_a_pipe_gets_text_without_codes_and_no_bars(capsys: pytest.CaptureFixtur
     assert "a [line]" in out and "[bold]" in out and "1.5" in out
 
 
+def test_names_between_colons_are_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.say("class red:car:2")
+    terminal.table("road:bike:", ["a:dog:b"], [["x:cat:y"]])
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("red:car:2", "road:bike:", "a:dog:b", "x:cat:y"))
+
+
+def test_names_in_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder, and columns with their units: a closing tag that nothing opens would end the verb."""
+    terminal = Terminal()
+    terminal.table("data [/old]/rides", ["speed [m/s]", "slope [/]"], [["1.5", "[red]"]])
+    with terminal.bar("reading [/old]", "MB") as update:
+        update(1, 2)
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("data [/old]/rides", "speed [m/s]", "slope [/]", "[red]"))
+
+
 def test_a_long_table_is_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal().table("", ["fold", *(f"fold {number}" for number in range(12))], [["x" * 40, *["0.1234"] * 12]])
     assert "x" * 40 in (out := capsys.readouterr().out) and out.count("0.1234") == 12

@@ -111,5 +111,5 @@ def _table(found: list[tuple[AuditCheck, CheckResult]], terminal: Terminal) -> N
     """Show the table; its columns are text, none is aligned right."""
     table = Table("check", "verdict", Column("detail", overflow="fold"))
     for check, outcome in found:
-        table.add_row(check.name, outcome.verdict, escape(outcome.detail))
+        table.add_row(escape(check.name), outcome.verdict, escape(outcome.detail))
     terminal.console.print(table, soft_wrap=False)

@@ -45,7 +45,14 @@ class Terminal:
         # standard output for a terminal, because ipykernel sets FORCE_COLOR.
         self.bars = notebook.Bars() if notebook.is_here() else None
         no = None if self.bars is None else False
-        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=no, force_terminal=no)
+        self.console = Console(
+            quiet=self.silent,
+            highlight=False,
+            emoji=False,  # :car: in a name is no picture
+            soft_wrap=True,
+            force_jupyter=no,
+            force_terminal=no,
+        )
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
         self.heartbeat = Heartbeat(self._print)
@@ -76,9 +83,9 @@ class Terminal:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table: columns of text are aligned left, of numbers right."""
         self.said.append(("table", [title, columns, rows]))
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=escape(title), title_justify="left", title_style="bold")
         for name, text in zip(columns, is_text(columns, rows), strict=True):
-            table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
+            table.add_column(escape(name), justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
             table.add_row(*(escape(as_started(cell)) for cell in row))
         self.console.print(table)
@@ -100,7 +107,7 @@ class Terminal:
     def bar(self, title: str, unit: str) -> Iterator[Any]:
         """Show a progress bar for one long step; yields update(done, total). unit: what is counted."""
         with self.progress() as progress:
-            task = progress.add_task(f"{title} ({unit})", total=None)
+            task = progress.add_task(escape(f"{title} ({unit})"), total=None)
 
             def update(done: float, total: float) -> None:
                 if done < progress.tasks[0].completed:  # of the next of several tables: its time begins anew
