@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from xml.etree import ElementTree
 
@@ -118,6 +119,19 @@ def test_the_legend_names_each_label_once() -> None:
     ]
     shown = pages.legend(marks)
     assert shown.count("one") == 1 and shown.count("<span>") == 2 and "&amp;" in shown
+
+
+@pytest.mark.parametrize("name", ["$x^{ b$", "from $5 to $10", "a$", "日本", r"a\$b", "<b> & 'c'"])
+def test_names_in_pictures_of_matplotlib_stay_as_they_are(name: str) -> None:
+    with matplotlib.rc_context(figures.STYLE):
+        figure = Figure(figsize=(8.0, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.barh([figures.as_written(name)], [1.0])
+        axes.set_xscale("log")  # numbers are formulas there
+        picture = figures.svg(figure)
+    assert f">{html.escape(name, quote=False)}</text>" in picture and re.search(
+        r"<text>\s*<tspan", picture
+    )  # a power of ten
 
 
 def test_pictures_of_matplotlib_take_the_pages_colours_and_can_stand_together() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import Any
 
 import matplotlib
@@ -41,10 +42,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def as_written(name: str) -> str:
+    """Return a name that users chose as matplotlib shows it unchanged: two $ would hold a formula, or what is none."""
+    return name.replace("$", r"\$")
+
+
 def svg(figure: Figure) -> str:
     """Convert a figure to HTML, the same text for the same figure. On a page too narrow for it, it scrolls."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():  # text stays text: the browser has letters that matplotlib's own font lacks
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     body = text.getvalue()
     body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r' id="[a-z0-9]+_\d+"', "", body)  # ids of matplotlib's parts would repeat on a page of several

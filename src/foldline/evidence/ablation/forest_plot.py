@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import special
 
-from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
+from foldline.core.figures import COLORS, NEUTRAL, STYLE, as_written, svg
 from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
 
 COLOR_OF = {"helps": COLORS[2], "hurts": COLORS[5], "no difference": COLORS[0], "cannot tell yet": NEUTRAL}
@@ -33,7 +33,7 @@ def forest(findings: AblationResult) -> str:
         axes.axvline(0, color=NEUTRAL, linewidth=1)
         for height, found in enumerate(order):
             _line(axes, height, found, share)
-        axes.set_yticks(range(len(order)), [found.name for found in order])
+        axes.set_yticks(range(len(order)), [as_written(found.name) for found in order])
         axes.set(
             xlabel=f"effect, % of the baseline's score ({'left' if cost(1) > 0 else 'right'}: better)",
             ylim=(-0.7, len(order) - 0.3),

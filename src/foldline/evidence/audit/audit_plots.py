@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
+from foldline.core.figures import COLORS, NEUTRAL, STYLE, as_written, svg
 
 SIZE = (8.0, 2.2)  # inches
 NARROWEST = 1e-6  # of a histogram, as a share of the values: bins narrower than a float's last digits can't be made
@@ -37,5 +37,5 @@ def bars(names: Sequence[str], values: Sequence[float], line: float, xlabel: str
         places = np.arange(len(names))[::-1]
         axes.barh(places, values, color=COLORS[0], alpha=0.8, height=0.6)
         axes.axvline(line, color=NEUTRAL, linewidth=1.2)
-        axes.set(xlabel=xlabel, yticks=places, yticklabels=list(names))
+        axes.set(xlabel=xlabel, yticks=places, yticklabels=list(map(as_written, names)))
         return svg(figure)

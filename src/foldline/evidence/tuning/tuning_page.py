@@ -17,7 +17,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from foldline.core import pages
-from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
+from foldline.core.figures import COLORS, NEUTRAL, STYLE, as_written, svg
 from foldline.core.pages import Facts, collapsed, note, table
 from foldline.data.metrics import Metric
 from foldline.evidence.ablation.fold_values import POOLED
@@ -139,7 +139,7 @@ def history(trials: list[FrozenTrial], metric: Metric) -> str:
             )
         axes.set_ylim(*_scores_of(window[0], window[1] + 0.03 * (window[1] - window[0]), metric))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set(xlabel="trial", ylabel=f"{metric.name} ({metric.better} is better)")
+        axes.set(xlabel="trial", ylabel=f"{as_written(metric.name)} ({metric.better} is better)")
         axes.legend(frameon=False)
         return svg(figure)
 
@@ -172,7 +172,7 @@ def importance(queue: TrialQueue, complete: list[FrozenTrial]) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 0.7 + 0.3 * len(names)), layout="constrained")
         axes = figure.subplots()
-        axes.barh(names, shares, color=COLORS[0])
+        axes.barh(list(map(as_written, names)), shares, color=COLORS[0])
         axes.set(xlabel="share of the importance (PED-ANOVA)")
         axes.grid(axis="y", visible=False)
         picture = svg(figure)
@@ -199,7 +199,7 @@ def slices(search: Search, trials: list[FrozenTrial], metric: Metric) -> str:
         for axes in panels[len(entries) :]:
             axes.axis("off")
         for axes in panels[::3]:
-            axes.set_ylabel(metric.name)
+            axes.set_ylabel(as_written(metric.name))
         return svg(figure)
 
 
@@ -214,8 +214,8 @@ def _slice(axes: Any, key: str, entry: SpaceEntry, complete: list[FrozenTrial]) 
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     else:
         axes.plot([entry.names.index(name) for name in names], scores, "o", markersize=4, alpha=0.8)
-        axes.set_xticks(range(len(entry.names)), map(str, entry.names), rotation=20)
-    axes.set_title(key, fontsize=9)
+        axes.set_xticks(range(len(entry.names)), [as_written(str(name)) for name in entry.names], rotation=20)
+    axes.set_title(as_written(key), fontsize=9)
 
 
 def _trials(ranked: list[FrozenTrial]) -> str:
