@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,24 @@ def planned(*overrides: str) -> dict[str, Cell]:
     """The cells of fold 0 by label."""
     chosen = config.load(Path("rides"), list(overrides))
     return {cell.model.label: cell for cell in planning.plan(plan_inputs(chosen), chosen.models) if cell.fold == 0}
+
+
+def test_a_blend_times_an_estimators_whole_table(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It keeps what it has estimated: a second and a third time would take nothing."""
+    tiny.run("train", "rides")
+    estimate = Smoother.estimate
+
+    def slow(smoother: Smoother, rows: Any) -> Any:
+        time.sleep(0.06)
+        return estimate(smoother, rows)
+
+    monkeypatch.setattr(Smoother, "estimate", slow)
+    capsys.readouterr()
+    tiny.run("blend", "rides", "blend.method=mean", "blend.trials=5", "--json")
+    seconds = json.loads(capsys.readouterr().out)["time.predict_1000_series_s"]
+    assert seconds["smoother"] > 2 * 0.06 / 12 * 1000  # two cells; 12 series
 
 
 def test_readers_come_after_the_estimator_of_their_fold_and_have_its_key(toys: Path) -> None:
