@@ -83,6 +83,20 @@ def test_the_same_experiment_gives_the_same_bundle(
     assert tiny.tree(tmp_path / "other") == before
 
 
+def test_a_link_to_an_older_bundle_stays_and_commands_can_be_copied(
+    packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, there = tiny.tree(packed), tmp_path / "another disk" / "packed"
+    there.parent.mkdir()
+    packed.rename(there)
+    packed.symlink_to(there)
+    tiny.run("bundle", "rides", "user=rider", "competition=bicycle-rides")
+    assert packed.is_symlink() and tiny.tree(there) == before and [*there.parent.iterdir()] == [there]
+    capsys.readouterr()
+    tiny.run("bundle", "rides", f"out={there}")
+    assert f"upload: kaggle datasets create -p '{there / 'dataset'}' -r zip\n" in capsys.readouterr().out
+
+
 def test_what_can_not_be_packed_is_refused(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     for words, message in {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     options = _options(arguments.overrides, stored)
     manifest = bundle.pack(stored, options, terminal)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
-    dataset, notebook = options.out / "dataset", options.out / "notebook"
+    dataset, notebook = (shlex.quote(str(options.out / name)) for name in ("dataset", "notebook"))
     terminal.say(f"from {runs_index.describe(stored.folder)}")
     terminal.say(f"packed {len(bundle.predicting(stored))} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:

@@ -18,7 +18,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def pack(stored: Stored, options: Options, terminal: Terminal) -> dict[str, Any]
             whatever serve/gate.py refuses.
     """
     _check(stored, options.out)
+    options = replace(options, out=options.out.resolve())  # a link stays one: what it leads to is replaced
     _check_size(stored, options)
     served = _served(stored, options, terminal) if options.serve.per else {}
     draft = options.out.with_name(f".{options.out.name}.draft")
