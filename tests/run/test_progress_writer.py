@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +63,14 @@ def test_events_are_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert (first.state, first.done, first.held_out) == ("done", 1.0, 0.5)
         assert first.began is not None and first.ended is not None and first.began <= first.ended
     assert stored(home).state == "trained"
+
+
+def test_a_score_that_is_not_finite_is_null_as_programs_read_the_file(home: Path) -> None:
+    with writer(home) as written:
+        written.event(job("a"), "start", {})
+        written.event(job("a"), "done", {"metric": "rmsle", "held_out": float("inf")})
+    text = (home / "runs" / "rides" / "12" / "progress.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["cells"][0]["held_out"] is None
 
 
 def test_what_was_done_before_is_told_apart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import psutil
 
 from foldline.core import files
+from foldline.core.json_values import without_nan
 from foldline.run import progress_file, run_end
 from foldline.run.cells import Cell, Job
 from foldline.run.progress_file import PROGRESS, CellProgress, RunProgress
@@ -144,7 +145,7 @@ class ProgressWriter:
             return
         self.last, self.run.written = time.monotonic(), time.time()
         try:
-            files.write_text(self.path, json.dumps(self.run.to_json()), durable=False)
+            files.write_text(self.path, json.dumps(without_nan(self.run.to_json())), durable=False)
         except OSError as error:  # nothing depends on this file: training goes on, or fails where it needs the disk
             self.writes = False
             self.warn(f"{self.path} can't be written, so `./run.sh live` shows no more of this run: {error.strerror}.")
