@@ -214,6 +214,7 @@ def test_what_fails_to_load_is_tried_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(serving_kernel, "verify", damaged)
     monkeypatch.setenv("KAGGLE_IS_COMPETITION_RERUN", "1")
     served = serving_kernel.Served()
+    assert served.in_words().startswith("0 calls, 0 of them by the fall-back")
     assert [served.answer((pl.DataFrame(),)) for _ in range(3)] == ["wren"] * 3
     assert (len(verified), served.failed) == (1, 3)
     monkeypatch.delenv("KAGGLE_IS_COMPETITION_RERUN")

@@ -90,7 +90,7 @@ class Served:
 
     def in_words(self) -> str:
         """Say how many calls there were, how long they took, how many got the fall-back, and what was forgotten."""
-        later = sorted(self.seconds[1:]) or self.seconds
+        later = sorted(self.seconds[1:]) or self.seconds or [0.0]  # a gateway may call nothing
         p50, p99 = (1e3 * later[min(len(later) - 1, int(share * len(later)))] for share in (0.5, 0.99))
         first = self.seconds[0] if self.seconds else 0.0
         anew = 0 if self.answers is None else self.answers.begun_anew
