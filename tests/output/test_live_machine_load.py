@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 from live_runs import DEAD
 
@@ -82,3 +85,11 @@ def test_processes_of_a_run() -> None:
     count, memory = processes_of(os.getpid())
     assert count >= 1 and memory > 1 << 20
     assert processes_of(DEAD) == (0, 0)
+
+
+def test_a_worker_that_has_just_ended_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil.Process, "children", lambda self, recursive: [psutil.Process(os.getpid()), ended])
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        ended = psutil.Process(child.pid)
+    count, memory = processes_of(os.getpid())
+    assert count == 2 and memory > 1 << 20

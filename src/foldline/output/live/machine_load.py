@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import time
@@ -110,7 +111,11 @@ def processes_of(root: int) -> tuple[int, int]:
     """Count a process and all that it has started, and the bytes of memory that are theirs."""
     try:
         first = psutil.Process(root)
-        each = [process.memory_info().rss for process in (first, *first.children(recursive=True))]
-    except psutil.Error:  # one of them has just ended
+        every = [first, *first.children(recursive=True)]
+    except psutil.Error:  # it has ended
         return 0, 0
+    each = []
+    for process in every:
+        with contextlib.suppress(psutil.Error):  # a worker that has just ended has no memory; the others do
+            each.append(process.memory_info().rss)
     return len(each), sum(each)
