@@ -67,7 +67,8 @@ class Spent:
     def __str__(self) -> str:
         nodes = f"{len(self.nodes)} node{'s' if len(self.nodes) > 1 else ''}"
         each = duration(self.waited_s / max(1, self.cells))  # cells wait at once: their sum outlasts the run
-        spent = f"{duration(self.core_s)} of cores, {duration(self.gpu_s)} of GPUs, a cell waited {each} on average"
+        gpus = f"{duration(self.gpu_s)} of GPUs, " if self.gpu_s else ""
+        spent = f"{duration(self.core_s)} of cores, {gpus}a cell waited {each} on average"
         return f"{self.cells} cell{'s' if self.cells > 1 else ''} on {nodes}: {spent}"
 
     @property
