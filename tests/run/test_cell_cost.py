@@ -75,7 +75,7 @@ def test_costs_are_added_up_for_each_device() -> None:
         )
     ]
     assert str(Spent.of(costs)) == "4 cells on 2 nodes: 6.0 min of cores, 90 s of GPUs, a cell waited 4.5 s on average"
-    assert str(Spent.of(costs[:1])) == "1 cell on 1 node: 90 s of cores, a cell waited 6.0 s on average"  # no GPU there
+    assert str(Spent.of(costs[:1])) == "1 cell on 1 node: 90 s of cores, a cell waited 6 s on average"  # no GPU there
 
 
 def test_a_gpu_has_the_number_that_it_has_on_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
