@@ -15,6 +15,7 @@ from refusals import refused
 
 from foldline.core.errors import UserError
 from foldline.data import folds, loading, time_spans, window_answers, windows
+from foldline.data.auxiliary import AuxiliaryTarget
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -132,6 +133,22 @@ def test_a_fold_file_of_whole_series_is_taken(group: str, tmp_path: Path) -> Non
     pl.DataFrame({"fold": [1, 0, 0], "k": ["b", "a", "a@0"]}).head(2).write_csv(path)
     with pytest.raises(UserError, match="was made for other data"):
         folds.read(path, config, got)
+
+
+def test_a_fold_file_of_whole_series_is_taken_whatever_the_key_is_called(tmp_path: Path) -> None:
+    got = table(tmp_path, series(a=7, b=3).rename({"k": "series"}), key="series")
+    path = tmp_path / "own.csv"
+    pl.DataFrame({"series": ["b", "a"], "fold": [0, 1]}).write_csv(path)
+    assert folds.read(path, FoldsConfig(k=2, file=str(path)), got).assignment.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("answer", ["last", "mean"])
+def test_the_answers_of_whole_series_may_have_a_file_of_their_own(answer: Any, tmp_path: Path) -> None:
+    pl.DataFrame({"k": ["b", "a"], "y": [1.5, 2.5], "z": [4, 3]}).write_csv(tmp_path / "answers.csv")
+    beside = AuxiliaryTarget(target=("z",))
+    cuts = WindowCutsConfig(length=3, answer=answer)
+    got = table(tmp_path, series(a=6, b=3).drop("y"), windows=cuts, labels="answers", auxiliary=(beside,))
+    assert got.y[:, 0].tolist() == [2.5, 2.5, 1.5] and got.auxiliary[0][1][:, 0].tolist() == [3, 3, 4]
 
 
 def test_names_of_windows_are_told_apart() -> None:

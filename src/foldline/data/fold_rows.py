@@ -42,11 +42,11 @@ def plain(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.Dat
 def _of_windows(saved: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Return a row for each window where a file has one for each series; such without a window may be there, too."""
     key, names = table.data.key, texts(table.keys)
-    windows = pl.DataFrame({key: names, "series": window_cuts.series_of(names)})
-    if not windows["series"].is_in(saved[key].implode()).all():
+    series = window_cuts.series_of(names).alias(key)
+    if not series.is_in(saved[key].implode()).all():
         return saved
-    whole = saved.rename({key: "series"})
-    return windows.join(whole, on="series", how="left", maintain_order="left").select(key, "fold")
+    folds = pl.DataFrame([series]).join(saved, on=key, how="left", maintain_order="left")["fold"]
+    return pl.DataFrame([names.alias(key), folds])
 
 
 def unit_column(table: Table) -> str:

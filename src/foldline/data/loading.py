@@ -174,7 +174,8 @@ def whole_series(
     if columns.cuts:
         cut = window_cuts.cut(source.path, frame, lengths, data, windows)
         file_rows = cut.rows if file_rows is None else file_rows[cut.rows]
-        frame, lengths, note = cut.frame[list(columns.all)], cut.lengths, cut.note
+        of_labels = target_labels.of_training(data) if data.labels else {}
+        frame, lengths, note = cut.frame[list(columns.all | of_labels)], cut.lengths, cut.note
     frame = frame.with_columns(static_levels.typed_all(frame, data, levels, source.path))
     frame = frame.with_columns(on_disk.kept(as_read(frame[name])) for name in columns.of_metric)
     if labelled and classes is None:
