@@ -56,6 +56,14 @@ def test_markers_are_missing(markers: object, tmp_path: Path) -> None:
     assert read(tmp_path, ["4", "-1", "NA", "-1.0", "5"], missing_values=markers) == (expected, expected)
 
 
+@pytest.mark.parametrize("others", [["5", "6"], ["5", ""], ["5", "true"]])
+def test_a_marker_may_be_the_text_of_a_number(others: list[str], tmp_path: Path) -> None:
+    """Whether the other cells let the column be read as numbers or as text."""
+    last = {"6": 6, "": -7, "true": 1}[others[1]]
+    expected = [-7, -7, 5, last]
+    assert read(tmp_path, ["-999", "-999.0", *others], missing_values=("-999",)) == (expected, expected)
+
+
 def test_a_marker_that_is_not_named_is_refused_and_one_of_no_input_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 3: column 'power' must hold numbers, but holds 'NA'.*missing_values"):
         read(tmp_path, ["4", "NA"])

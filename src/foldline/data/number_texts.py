@@ -46,8 +46,13 @@ class NotANumber(ValueError):
 
 
 def without_markers(values: pl.Series, markers: Collection[Marker]) -> pl.Series:
-    """Return Float64 values with null where one is a marker that is a number."""
-    numbers = [float(marker) for marker in markers if not isinstance(marker, str)]
+    """Return Float64 values with null where one is a marker that is a number, or the text of one.
+
+    Whether a column comes as text or as numbers, hangs on what else is in it.
+    """
+    of_texts = pl.Series([marker for marker in markers if isinstance(marker, str)], dtype=pl.String)
+    known = of_texts.str.strip_chars().cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+    numbers = [*known, *(float(marker) for marker in markers if not isinstance(marker, str))]
     if not numbers:
         return values
     found = values.is_in(numbers).fill_null(False)
