@@ -19,7 +19,7 @@ from foldline.data import metrics
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.ensemble import BlendRows
-from foldline.experiment import baselines
+from foldline.experiment import baselines, linear_baseline
 from foldline.experiment.baselines import BASELINES, ScoredAnswers
 
 KINDS = {  # kind -> metric, target columns
@@ -203,6 +203,26 @@ def test_a_line_is_found() -> None:
     values = baselines.out_of_fold(BASELINES["linear"], straight)
     inner = np.abs(straight.rows.y) < 3  # beyond the range of the other folds it is clipped
     np.testing.assert_allclose(values[inner], straight.rows.y[inner], rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("names", [("x", "series"), ("x", "x std")])
+def test_an_input_may_be_called_like_what_a_line_is_drawn_through(names: tuple[str, str]) -> None:
+    made = answers(level="series", static=())
+    frame = made.table.frame.with_columns(pl.col("b").cast(pl.Float64))
+
+    def inputs(called: tuple[str, str]) -> np.ndarray:
+        table = replace(made.table, data=replace(made.table.data, inputs=called))
+        renamed = frame.rename(dict(zip(("x", "b"), called, strict=True)))
+        return linear_baseline.Inputs.of(replace(table, frame=renamed)).at(np.arange(SERIES))
+
+    np.testing.assert_array_equal(inputs(names), inputs(("x", "b")))
+
+
+def test_a_line_is_drawn_through_statics_alone_where_all_inputs_are_categories() -> None:
+    made = answers(level="series")
+    table = replace(made.table, data=replace(made.table.data, categorical=("x",)))
+    assert linear_baseline.Inputs.of(table).at(np.arange(SERIES)).shape == (SERIES, 4)
+    assert np.isfinite(baselines.out_of_fold(BASELINES["linear"], ScoredAnswers(table, made.rows))).all()
 
 
 def test_without_static_columns_there_is_no_group_mean_but_a_line() -> None:

@@ -37,14 +37,10 @@ class Inputs:
     def of(table: Table) -> Inputs:
         """Read the inputs of a table."""
         numbers = [*table.data.numeric_inputs, *table.facts.numbers]
-        frame = table.frame.select(numbers)
+        frame = pl.DataFrame([table.frame[name].alias(str(place)) for place, name in enumerate(numbers)])
         series = on_disk.kept_array(np.repeat(np.arange(len(table.lengths)), table.lengths))
         if table.task.on_series:
-            statistics = [pl.all().exclude("series").mean(), pl.all().exclude("series").std(ddof=0).name.suffix(" std")]
-            # With a deviation beside it a mean has the same bits in every run (data/group_means.py: when it has not).
-            known = frame.select(pl.all().cast(pl.Float64).fill_nan(None))
-            grouped = known.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
-            frame, series = grouped.drop("series"), np.arange(len(table.lengths))
+            frame, series = _statistics(frame, series), np.arange(len(table.lengths))
         first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.categories]
         columns = [(column == level).fill_null(False) for column in first for level in _levels(column)]
         none = np.zeros((len(table.lengths), 0), dtype=bool)
@@ -61,6 +57,20 @@ class Inputs:
         if self.rows.width:
             numbers = self.rows[answers].select(pl.all().cast(pl.Float64).fill_nan(None)).to_numpy()
         return np.hstack([numbers, self.one_hot[self.series[answers]]]).astype(np.float64)
+
+
+def _statistics(frame: pl.DataFrame, series: np.ndarray) -> pl.DataFrame:
+    """Return mean and deviation of each column over the rows of each series, (N, 2 F); none where all are categories.
+
+    series: (rows,) int64, the series of each row.
+    """
+    if not frame.width:
+        return frame
+    names = pl.col(frame.columns)
+    # With a deviation beside it a mean has the same bits in every run (data/group_means.py: when it has not).
+    statistics = [names.mean(), names.std(ddof=0).name.suffix(" std")]
+    known = frame.select(pl.all().cast(pl.Float64).fill_nan(None)).with_columns(series=series)
+    return known.group_by("series", maintain_order=True).agg(statistics).drop("series")
 
 
 def _levels(column: pl.Series) -> list[str]:
