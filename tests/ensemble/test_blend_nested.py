@@ -8,7 +8,7 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.data.metrics import metric
+from foldline.data.metrics import NotScorable, metric
 from foldline.ensemble import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
 from foldline.ensemble.methods import FITS, compare_methods
 from foldline.ensemble.paired_difference import difference, evidence, unit_losses
@@ -119,6 +119,26 @@ def test_auto_takes_the_mean_where_the_other_folds_have_no_score() -> None:
     found = nested(replace(QUICK, method="auto"), rows)
     assert found.fitted[0].method == "mean"
     np.testing.assert_allclose(found.values[rows.fold == 0], rows.predictions.mean(axis=0)[rows.fold == 0])
+
+
+def test_auto_leaves_methods_out_that_the_metric_refuses() -> None:
+    """Two of three members are constant, and so is the median, which a correlation of a competition's file refuses."""
+
+    def correlation(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        if prediction.std() == 0:
+            raise NotScorable("constant")
+        return float(np.corrcoef(truth[:, 0], prediction[:, 0])[0, 1])
+
+    good = blends.noisy(members=1, metric="spearman")
+    flat = np.ones_like(good.predictions)
+    rows = replace(blends.rows(np.concatenate([good.predictions, flat, flat]), good.y, "spearman"))
+    rows = replace(rows, metric=replace(rows.metric, compute=correlation))
+    config = replace(QUICK, method="auto", candidates=("median", "best-member"))
+    found = choose_method(config, rows)
+    assert [each.method for each in found.methods] == ["best-member"] and found.chosen == "best-member"
+    assert fit(replace(config, candidates=("median",)), rows).method == "mean"
+    with pytest.raises(NotScorable, match="the predictions of none of blend.candidates = \\['median'\\]"):
+        choose_method(replace(config, candidates=("median",)), rows)
 
 
 def test_the_error_of_a_difference_is_that_of_resampled_series() -> None:

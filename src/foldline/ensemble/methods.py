@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foldline.data.metrics import NotScorable
 from foldline.data.task import SHARES
 from foldline.ensemble import stacking, target_weights, weights
 from foldline.ensemble.applicability import applicable, impossible, refusal
@@ -118,7 +119,10 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
     if name == "auto" and not np.isfinite(rows.cost(rows.predictions.mean(axis=0))):
         name = "mean"  # no method has a score on such rows, as an AUC of one class: nothing to choose by
     if name == "auto":
-        name = choose_method(config, rows).chosen
+        try:
+            name = choose_method(config, rows).chosen
+        except NotScorable:
+            name = "mean"
     if why := impossible(name, rows.metric, rows.kind):  # nnls and lad of another metric: older records have such
         raise refusal(name, why, rows.metric, rows.kind, rows.y.shape[1])
     used = rows.sample(config.values, config.seed)
@@ -189,16 +193,31 @@ def choose_method(config: BlendConfig, rows: BlendRows) -> MethodComparison:
 
 
 def score_methods(config: BlendConfig, rows: BlendRows, names: Sequence[str]) -> Iterator[MethodScore]:
-    """Score methods nested, one by one, from simple to complex; those that don't fit the target are left out."""
+    """Score methods nested, one by one, from simple to complex.
+
+    Those that don't fit the target are left out, and those whose predictions the metric can't score, as a correlation
+    with a median that is constant.
+    """
     for name in applicable(names, rows.metric, rows.kind, rows.y.shape[1]):
         found = nested(config, rows, name)
-        yield MethodScore(name, found, rows.score(found.values), evidence(rows, found.values)[0])
+        score = rows.score_or_nan(found.values)
+        if not math.isnan(score):
+            yield MethodScore(name, found, score, evidence(rows, found.values)[0])
 
 
 def compare_methods(config: BlendConfig, rows: BlendRows, scored: Sequence[MethodScore]) -> MethodComparison:
-    """Compare scored methods and choose one; those that are no candidates are compared and never chosen."""
+    """Compare scored methods and choose one; those that are no candidates are compared and never chosen.
+
+    Raises:
+        NotScorable: no candidate has a score.
+    """
     scored = sorted(scored, key=lambda each: list(FITS).index(each.method))
     candidates = [each for each in scored if each.method in config.candidates]
+    if not candidates:
+        raise NotScorable(
+            f"{rows.metric.name} is defined on the predictions of none of blend.candidates = "
+            f"{list(config.candidates)}: name one as blend.method."
+        )
     best = min(candidates, key=lambda each: rows.metric.cost(each.score))
     counts = evidence(rows, rows.y)[1] if rows.metric.is_mean_of_losses else None
     compared = []
