@@ -137,7 +137,7 @@ def test_auto_leaves_methods_out_that_the_metric_refuses() -> None:
     found = choose_method(config, rows)
     assert [each.method for each in found.methods] == ["best-member"] and found.chosen == "best-member"
     assert fit(replace(config, candidates=("median",)), rows).method == "mean"
-    with pytest.raises(NotScorable, match="the predictions of none of blend.candidates = \\['median'\\]"):
+    with pytest.raises(NotScorable, match=r"of none of blend.candidates = \['median'\]"):
         choose_method(replace(config, candidates=("median",)), rows)
 
 

@@ -15,6 +15,7 @@ from hiding import HIDING
 
 from foldline import models
 from foldline.cli.main import main
+from foldline.core import artefacts
 from foldline.experiment import verification
 
 
@@ -113,6 +114,21 @@ def test_bad_new_data_is_refused_and_leaves_nothing(
     folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("inf"))})
     assert "'power' must be a finite number" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
     assert tiny.tree(trained) == before
+
+
+def test_dates_where_training_had_numbers_are_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their seconds would be taken for training's unit; a record of an older version does not say what that was."""
+    dated = tiny.frames()["test"].with_columns(second=pl.datetime(2024, 1, 1) + pl.duration(hours=2 * pl.col("second")))
+    folder = tiny.write(tmp_path / "new", {"test": dated})
+    message = "'second' must be of the kind that it was in training, numbers, but holds dates or times"
+    assert message in refusal(["infer", "rides", f"data.source={folder}"], capsys)
+    record = trained / "runs" / "rides" / "latest" / "experiment.json"
+    value = artefacts.read_json(record)
+    del value["clock"]
+    artefacts.write_json(record, value)
+    tiny.run("infer", "rides", f"data.source={folder}")
 
 
 def test_a_sample_in_parquet_makes_submissions_in_parquet(

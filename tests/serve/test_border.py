@@ -110,6 +110,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda rows: rows.with_columns(bike=pl.when(pl.col("second") > 1).then(20).otherwise(28)),
         "'bike' is static",
     ),
+    "dates for numbers": (
+        lambda rows: rows.with_columns(second=pl.datetime(2026, 1, 1) + pl.duration(hours=2 * pl.col("second"))),
+        "'second' must be of the kind that it was in training, numbers, but holds dates",
+    ),
     "lists": (lambda rows: rows.with_columns(power=[1.0, 2.0]), "must hold numbers, but holds List"),
 }
 
@@ -184,3 +188,5 @@ def test_dates_are_an_order_in_any_form(home: Path, tmp_path: Path) -> None:
     ):
         found = predictor.predict(tables["test"].with_columns(form))["answer"]
         np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(UserError, match="in training, dates or times, but holds numbers"):
+        predictor.predict(tables["test"].with_columns(pl.col("second").dt.epoch("s")))

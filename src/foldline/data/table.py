@@ -29,6 +29,19 @@ TEXTS = 1 << 18  # that are hashed together
 
 
 @dataclass(frozen=True)
+class Clock:
+    """What the order of a table's files is: numbers, unless one of these says otherwise."""
+
+    since_start: bool  # it counts from the start of each series: dates do, and long whole numbers
+    of_dates: bool  # dates or times
+
+    @property
+    def in_words(self) -> str:
+        """Say what the order holds."""
+        return "dates or times" if self.of_dates else "whole numbers above 2^53" if self.since_start else "numbers"
+
+
+@dataclass(frozen=True)
 class Table:
     """Checked series of one file: rows of a series stand together, in time order."""
 
@@ -67,6 +80,11 @@ class Table:
         return replace(
             self, frame=self.frame[rows], lengths=lengths, moments=moments, file_rows=None, counted=self.asked[rows]
         )
+
+    @property
+    def clock(self) -> Clock:
+        """What the order of its files was."""
+        return Clock(self.since_start, self.of_dates)
 
     @property
     def keys(self) -> pl.Series:

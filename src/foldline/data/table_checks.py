@@ -10,7 +10,7 @@ import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data.roles import DataConfig
-from foldline.data.table import Table
+from foldline.data.table import Clock, Table
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
@@ -113,6 +113,21 @@ def same_clock(train: Table, test: Table) -> None:
         raise UserError(
             f"{test.path}: {test.data.order!r} must be of the kind that it is in {train.path}, but dates, times or "
             f"numbers above 2^53 stand only in {train.path if train.since_start else test.path}. Write both alike."
+        )
+
+
+def trained_clock(test: Table, trained: Clock | None) -> None:
+    """Refuse an order of another kind than training had: its times would mean something else to each model.
+
+    trained: None: an older record does not say it.
+
+    Raises:
+        UserError
+    """
+    if trained is not None and test.clock != trained:
+        raise UserError(
+            f"{test.path}: {test.data.order!r} must be of the kind that it was in training, {trained.in_words}, but "
+            f"holds {test.clock.in_words}. Write it as there, or train on files like this one."
         )
 
 

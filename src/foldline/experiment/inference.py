@@ -12,7 +12,7 @@ import numpy as np
 
 from foldline.core.console import Terminal
 from foldline.data import exact_rows as decoding
-from foldline.data import featurize, open_rows
+from foldline.data import featurize, open_rows, table_checks
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import config_plans, ranked_rows, scoring
@@ -52,9 +52,11 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
     """Make the test table's features, as each config of the experiment has them.
 
     Raises:
-        UserError: a feature is not finite, or the code of one has changed since training; Ray is asked for and missing.
+        UserError: a feature is not finite, or the code of one has changed since training; the order is of another kind
+            than in training; Ray is asked for and missing.
     """
     executors.check(stored.config.executor)
+    table_checks.trained_clock(test, stored.clock)
     with terminal.bar("features", "series") as update:
         features = [config_plan.config.features for config_plan in stored.config_plans]
         stores = [featurize.obtain(test, table, stored.levels, update) for table in features]

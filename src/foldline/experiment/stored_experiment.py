@@ -20,6 +20,7 @@ from foldline.data import competition_file, metrics
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
+from foldline.data.table import Clock
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
 from foldline.ensemble import Blend
@@ -96,6 +97,7 @@ def write(
         "levels": {name: list(values) for name, values in competition.levels.items()},
         "classes": list(competition.train.classes),
         **({"columns": competition.train.facts.to_json()} if competition.train.facts.to_json() else {}),
+        "clock": asdict(competition.train.clock),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "tidied": result.tidied.to_json(),
@@ -142,6 +144,7 @@ class StoredExperiment:
     levels: dict[str, tuple[object, ...]]  # values of each static column in training
     classes: tuple[object, ...]  # labels of the target in training, where it has any
     facts: ColumnFacts  # of the columns in training
+    clock: Clock | None  # what the order was in training; None: an older record does not say it
     blend: Blend
     grids: list[Grid | None]
     tidied: Tidying  # what predictions are rounded to, and whether they are renormalised
@@ -222,6 +225,7 @@ def read_folder(folder: Path, to_predict: bool = True) -> StoredExperiment:
         levels={column: tuple(values) for column, values in value["levels"].items()},
         classes=tuple(value.get("classes", ())),  # an older record has none
         facts=ColumnFacts.from_json(value.get("columns", {})),
+        clock=Clock(**value["clock"]) if "clock" in value else None,
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
         tidied=Tidying.from_json(value.get("tidied")),

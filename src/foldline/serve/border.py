@@ -31,7 +31,7 @@ from foldline.data import (
 )
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.roles import DataConfig
-from foldline.data.table import Table
+from foldline.data.table import Clock, Table
 from foldline.data.wanted_columns import ORDER, Kind, Numbers, Wanted
 from foldline.experiment.stored_experiment import StoredExperiment
 
@@ -55,11 +55,12 @@ class Border:
     levels: dict[str, tuple[object, ...]]  # known values of static columns and of inputs that are categories
     classes: tuple[object, ...]
     facts: ColumnFacts
+    clock: Clock | None  # what the order was in training; None: an older record does not say it
 
     @staticmethod
     def of(stored: StoredExperiment) -> Border:
         """Take the columns of a stored experiment."""
-        return Border(stored.config.data, stored.levels, stored.classes, stored.facts)
+        return Border(stored.config.data, stored.levels, stored.classes, stored.facts, stored.clock)
 
     @property
     def wanted(self) -> Wanted:
@@ -90,7 +91,8 @@ class Border:
         lengths: (N,) int64 rows of each series.
 
         Raises:
-            UserError: two rows of a series at one time, a static column with two values.
+            UserError: two rows of a series at one time, a static column with two values, an order of another kind
+                than in training.
         """
         data = self.data
         kind = rows[data.order].dtype
@@ -110,6 +112,7 @@ class Border:
             of_dates=isinstance(kind, pl.Datetime),
             moments=moments,
         )
+        table_checks.trained_clock(table, self.clock)
         known_start.check_counts(table)
         if data.observed:
             table = known_start.read_from(table)

@@ -6,7 +6,7 @@ Letters: R rows of N series, A answers (R, or N where a series has one), K colum
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class Model:
         self.stored, self.border = stored, Border.of(stored)
         self.task = Task(stored.config.data, stored.classes)
         self.blend = stored.blend.without_zero_weights()
-        first = self.border.arrived(_any_row(stored)).table
+        first = replace(self.border, clock=None).arrived(_any_row(stored)).table  # its order is numbers
         self.plans = [self._loaded(plan, first) for plan in stored.config_plans]
 
     def _loaded(self, plan: ConfigPlan, first: Table) -> LoadedPlan:
