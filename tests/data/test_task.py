@@ -48,7 +48,7 @@ def test_numbers_as_labels_stay_numbers() -> None:
 def test_a_missing_label_is_nan() -> None:
     _, truth = encoded(config("multiclass"), y=["b", None, "a"])
     np.testing.assert_array_equal(truth, [[0, 1], [np.nan, np.nan], [1, 0]])
-    _, flags = encoded(config("multilabel", ("y", "z")), y=[1, None], z=["true", "false"])
+    _, flags = encoded(config("multilabel", ("y", "z")), y=["TRUE", None], z=["true", "false"])
     np.testing.assert_array_equal(flags, [[1, 1], [np.nan, 0]])
 
 
@@ -61,7 +61,7 @@ def test_grades_of_half_a_point_are_in_the_order_of_numbers() -> None:
             encoded(config("ordinal", metric="qwk"), y=labels)
 
 
-@pytest.mark.parametrize("labels", [[0, 1], ["false", "true"], ["False", "True"]])
+@pytest.mark.parametrize("labels", [[0, 1], ["false", "true"], ["False", "True"], ["FALSE", "TRUE"]])
 def test_flags_need_no_order(labels: list[Any]) -> None:
     task, truth = encoded(config("binary"), y=[labels[1], labels[0]])
     assert task.classes == tuple(labels) and truth == [[1.0], [0.0]]

@@ -25,14 +25,14 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, metrics
+from foldline.data import identity, metrics, number_texts
 from foldline.data.metrics import Metric, labels
 from foldline.data.roles import DataConfig
 
 WITH_LABELS = ("binary", "multiclass", "ordinal")  # kinds whose target is one column of labels
 SHARES = ("multiclass", "distribution")  # kinds whose predictions are probabilities of sum 1
 MOST_CLASSES = 1000  # more are no classes: a column of numbers or names, read as labels by mistake
-FLAGS: dict[object, float] = {0: 0.0, 1: 1.0, "false": 0.0, "true": 1.0, "False": 0.0, "True": 1.0}
+FLAGS: dict[object, float] = {0: 0.0, 1: 1.0, **{word: float(flag) for word, flag in number_texts.FLAGS.items()}}
 
 
 @dataclass(frozen=True)
