@@ -52,6 +52,15 @@ def test_parquet_times_of_every_unit_and_zone_are_seconds(tmp_path: Path) -> Non
     assert order((times - times[0]), tmp_path, csv=False) == [0, 1, 3] * 2  # a duration
 
 
+def test_names_that_differ_by_parts_of_a_second_are_two(tmp_path: Path) -> None:
+    """Two series that begin in the same second were one in Parquet; other rows keep their names."""
+    begins = pl.Series([datetime(2020, 1, 1, 9, 0, 0, part) for part in (0, 250_000)])
+    frame = pl.DataFrame({"row": range(4), "ride": begins.gather([0, 0, 1, 1]), "when": [0, 1, 2, 3]})
+    frame.with_columns(power=1.0, speed=1.0).write_parquet(tmp_path / "train.parquet")
+    got = loading.load_table(tmp_path / "train.parquet", DATA, labelled=True)
+    assert got.keys.to_list() == ["2020-01-01 09:00:00", "2020-01-01 09:00:00.250"]
+
+
 @pytest.mark.parametrize("csv", [True, False])
 def test_nanoseconds_beyond_float64_keep_their_steps(csv: bool, tmp_path: Path) -> None:
     first = 1_600_000_000_123_456_789

@@ -87,11 +87,14 @@ def _seconds(counts: pl.Series, per_second: float) -> pl.Series:
 
 
 def printed(column: pl.Series) -> pl.Series:
-    """Return dates and times as text, as ids name them: 2017-03-01, with the time of day where any has one."""
+    """Return dates and times as text, as ids name them: 2017-03-01, with the time of day where any has one.
+
+    Parts of a second stand in what has some: two that differ by them have two names.
+    """
     if not isinstance(column.dtype, pl.Datetime):
         return column
     whole_days = bool((column == column.dt.truncate("1d")).all())
-    return column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S")
+    return column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S%.f")
 
 
 def is_exact(column: pl.Series) -> bool:
