@@ -62,6 +62,18 @@ def test_thresholds_by_a_column_of_numbers(home: Path, tmp_path: Path, capsys: p
     assert "post.thresholds_by = 'site' is a static column of numbers" in said
 
 
+def test_weights_that_are_0_in_all_that_a_fold_is_fitted_on(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All folds but the one of the only series with a weight would learn nothing of it."""
+    songs = Songs("regression")
+    songs.install(home, tmp_path / "songs")
+    train = songs.frames()["train"]
+    weight = (pl.col("song") == train["song"][0]).cast(pl.Float64)
+    tiny.write(tmp_path / "songs", {"train": train.with_columns(weight=weight)})
+    assert "'weight' is 0 in all scored series that models of fold" in refused(home, capsys, "data.weight=weight")
+
+
 def test_a_class_of_one_series_and_one_of_fewer_than_folds(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
+from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
@@ -27,6 +28,7 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
     check_after_training(config, train)
+    _refuse_no_weight(config.data, table, train, made)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
     watch_checks.refuse_undefined(config, scored_by, train, made)
@@ -53,6 +55,20 @@ def _refuse_numbers(config: Config, train: Store) -> None:
             f"post.thresholds_by = {name!r} is a static column of numbers, whose values have no threshold each. "
             "If they are codes, name it in data.categorical; otherwise leave it out."
         )
+
+
+def _refuse_no_weight(data: DataConfig, table: Table, train: Store, made: Folds) -> None:
+    """Refuse folds whose models would be fitted on answers of weight 0 alone."""
+    if train.weight is None:
+        return
+    counts = train.scored & (train.weight > 0)
+    for fold in range(made.k):
+        if not counts[train.answers(made.inside(fold))].any():
+            raise UserError(
+                f"{table.path}: {data.weight!r} is 0 in all scored {data.answers_called} that models of fold {fold} "
+                "are fitted on, so that they have nothing to learn from. Give more series a weight, take other folds "
+                "(folds.seed, folds.k), or drop data.weight."
+            )
 
 
 def refuse_negative(config: Config, train: Store) -> None:
