@@ -85,6 +85,7 @@ def test_ranges_are_of_whole_numbers_where_all_their_numbers_are() -> None:
         ({"train": {"lr": {"low": 1.0, "high": 2.0}}}, 'write keys with dots in quotes: "train.lr"'),
         ({"data.metric": {"choices": ["mae"]}}, "data.metric can't be varied: .*different data"),
         ({"folds.k": {"low": 2, "high": 3}}, "different series"),
+        ({"post.decimals": {"low": 0, "high": 3}}, r"can't be varied: of \[post\] only post.snap changes"),
         ({"train.seeds": {"choices": [1]}}, "tune.seeds says"),
         ({"train.ema": {"choices": [0.0], "when": {"train.lr": 1}}}, "unknown entry further up 'train.lr'"),
         ({**CONDITIONAL, "train.ema": {"choices": [0.0], "when": {"train.cycles": 2}}}, "only be on choices"),

@@ -31,6 +31,7 @@ FIXED = {
     "executor": "it changes no score",
     "serve": "it changes no score",
 }
+SCORED_STEP = "post.snap"  # after the blend, the only one that trials take: trial_evaluation.py
 SCALARS = (str, int, float, bool)
 
 
@@ -207,6 +208,11 @@ def _check_key(key: str, value: Any, where: str) -> None:
     table = key.split(".")[0]
     if table in FIXED:
         raise UserError(f"{where}: {key} can't be varied: {FIXED[table]}.")
+    if table == "post" and key != SCORED_STEP:
+        raise UserError(
+            f"{where}: {key} can't be varied: of [post] only {SCORED_STEP} changes what trials are scored by. What "
+            "another step gains, `train` shows; it trains nothing again."
+        )
     if key.split(".")[-1] in ("seeds", "full_seeds"):
         raise UserError(f"{where}: {key} can't be varied; tune.seeds says what the search sees.")
 
