@@ -14,6 +14,7 @@ from foldline.core.errors import UserError
 from foldline.data import assemble, loading, time_spans, times
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
+from foldline.features.family import MOMENT
 
 DATA = DataConfig(id="row", key="ride", order="when", inputs=("power",), target=("speed",))
 DAYS = [date(2020, 2, 28), date(2020, 2, 29), date(2020, 3, 1)]
@@ -59,6 +60,20 @@ def test_names_that_differ_by_parts_of_a_second_are_two(tmp_path: Path) -> None:
     frame.with_columns(power=1.0, speed=1.0).write_parquet(tmp_path / "train.parquet")
     got = loading.load_table(tmp_path / "train.parquet", DATA, labelled=True)
     assert got.keys.to_list() == ["2020-01-01 09:00:00", "2020-01-01 09:00:00.250"]
+
+
+def test_the_calendar_of_a_zone_is_that_of_utc(tmp_path: Path) -> None:
+    """As of a CSV file, which has moments too; the store of an older version had another one."""
+    when = pl.Series([datetime(2020, 1, 1, hour) for hour in (22, 23)]).dt.replace_time_zone("UTC")
+    found = []
+    for number, zone in enumerate(("UTC", "America/New_York", "")):
+        frame = pl.DataFrame({"row": [0, 1], "ride": 1, "when": when.dt.convert_time_zone(zone) if zone else when})
+        frame = frame.with_columns(power=1.0, speed=1.0, seen=1)
+        path = tmp_path / f"train{number}.{'parquet' if zone else 'csv'}"
+        frame.write_parquet(path) if zone else frame.write_csv(path)
+        found.append(loading.load_table(path, replace(DATA, observed="seen"), labelled=True))
+    assert [each.for_features[MOMENT].dt.hour().to_list() for each in found] == [[22, 23]] * 3
+    assert found[0].fingerprint != found[1].fingerprint
 
 
 @pytest.mark.parametrize("csv", [True, False])

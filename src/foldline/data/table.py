@@ -154,7 +154,16 @@ class Table:
         shown = np.where(self.observed[:, None], given, np.nan)
         found = [pl.Series(target_column(name), shown[:, n]) for n, name in enumerate(self.data.target)]
         found.append(pl.Series(KNOWN_STEPS, np.repeat(self.known_steps, self.lengths)))
-        return found if self.moments is None else [*found, self.moments.alias(MOMENT)]
+        if self.moments is None:
+            return found
+        moments = self.moments.dt.convert_time_zone("UTC") if self._other_zone else self.moments  # as CSV files have it
+        return [*found, moments.alias(MOMENT)]
+
+    @property
+    def _other_zone(self) -> str:
+        """The zone of the moments, where they have one that is not UTC: Parquet files may."""
+        zone = self.moments.dtype.time_zone if self.moments is not None and self.of_dates else None  # type: ignore[attr-defined]
+        return "" if zone in (None, "UTC") else str(zone)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -286,6 +295,8 @@ class Table:
             state.add(self.masks.lengths)
         if self.moments is not None:
             state.add(self.moments.to_physical().to_numpy())
+        if self._other_zone:  # older stores of them have a calendar of that zone
+            state.add_bytes(len(self._other_zone.encode()), [self._other_zone.encode()])
         return state.digits()
 
 
