@@ -29,6 +29,17 @@ def test_roles_of_a_competition_of_steps() -> None:
     assert seen.unclear == ["row would do as order, too."]
 
 
+@pytest.mark.parametrize("kind", [pl.String, pl.Float64, pl.Null])
+def test_a_column_without_any_value_has_no_role(kind: type[pl.DataType]) -> None:
+    """As a static column `train` would refuse it."""
+    frames = rides()
+    for stem in ("train", "test"):
+        frames[stem] = frames[stem].with_columns(note=pl.lit(None, dtype=kind))
+    seen = found(frames)
+    assert seen.static == ["bike"] and seen.inputs == ["power", "coasting"]
+    assert "note is empty in all rows of train: not used." in seen.unclear
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("level", LEVELS)
 def test_level_and_kind_of_classes(level: str, kind: str) -> None:

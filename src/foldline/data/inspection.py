@@ -178,7 +178,9 @@ def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> No
     """Take a column as input or as static. constant: inside each series. missing: values, in both tables."""
     name, numeric = column.name, column.dtype.is_numeric() or column.dtype == pl.Boolean
     few = column.n_unique() <= FEW_LEVELS and not column.dtype.is_float()
-    if constant and few:
+    if column.null_count() == len(column):
+        found.unclear.append(f"{name} is empty in all rows of train: not used.")
+    elif constant and few:
         found.static.append(name)
         found.evidence[f"static {name}"] = f"constant in a series: {target_kind.values_of(column)}"
     elif numeric:
