@@ -23,22 +23,10 @@ from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.known_masks import KnownMasks
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
+from foldline.data.times import Clock
 from foldline.features.family import KNOWN_STEPS, MOMENT, target_column
 
 TEXTS = 1 << 18  # that are hashed together
-
-
-@dataclass(frozen=True)
-class Clock:
-    """What the order of a table's files is: numbers, unless one of these says otherwise."""
-
-    since_start: bool  # it counts from the start of each series: dates do, and long whole numbers
-    of_dates: bool  # dates or times
-
-    @property
-    def in_words(self) -> str:
-        """Say what the order holds."""
-        return "dates or times" if self.of_dates else "whole numbers above 2^53" if self.since_start else "numbers"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data.roles import DataConfig
-from foldline.data.table import Clock, Table
+from foldline.data.table import Table
+from foldline.data.times import Clock
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:

@@ -7,6 +7,7 @@ at its end where it has a zone; zones are turned into moments, so that an hour t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -18,6 +19,19 @@ EXACT = 1 << 53  # whole numbers above may be none as float64
 MOST = (1 << 63) - 1  # of int64
 YEARS = ("1678", "2261")  # whole years that nanoseconds of int64 hold
 PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the order of a table's files is: numbers, unless one of these says otherwise."""
+
+    since_start: bool  # it counts from the start of each series: dates do, and long whole numbers
+    of_dates: bool  # dates or times
+
+    @property
+    def in_words(self) -> str:
+        """Say what the order holds."""
+        return "dates or times" if self.of_dates else "whole numbers above 2^53" if self.since_start else "numbers"
 
 
 class NotATime(ValueError):

@@ -20,9 +20,9 @@ from foldline.data import competition_file, metrics
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
-from foldline.data.table import Clock
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
+from foldline.data.times import Clock
 from foldline.ensemble import Blend
 from foldline.ensemble.decisions import Decisions
 from foldline.ensemble.members import Member

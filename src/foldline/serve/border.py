@@ -31,7 +31,8 @@ from foldline.data import (
 )
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.roles import DataConfig
-from foldline.data.table import Clock, Table
+from foldline.data.table import Table
+from foldline.data.times import Clock
 from foldline.data.wanted_columns import ORDER, Kind, Numbers, Wanted
 from foldline.experiment.stored_experiment import StoredExperiment
 
