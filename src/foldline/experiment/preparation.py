@@ -89,6 +89,7 @@ def prepare(
     network_checks.check_durations(config, competition.train)
     _check_features(config, competition)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
+    target_checks.refuse_no_weight(competition.train, made_folds)
     _check_folds_of_trees(config, competition, made_folds)
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     train, test = _stores(config, competition, made_folds, terminal)

@@ -8,7 +8,6 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
-from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
@@ -28,7 +27,6 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
     check_after_training(config, train)
-    _refuse_no_weight(config.data, table, train, made)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
     watch_checks.refuse_undefined(config, scored_by, train, made)
@@ -57,17 +55,22 @@ def _refuse_numbers(config: Config, train: Store) -> None:
         )
 
 
-def _refuse_no_weight(data: DataConfig, table: Table, train: Store, made: Folds) -> None:
-    """Refuse folds whose models would be fitted on answers of weight 0 alone."""
-    if train.weight is None:
+def refuse_no_weight(table: Table, made: Folds) -> None:
+    """Refuse folds whose models would be fitted on answers of weight 0 alone.
+
+    Raises:
+        UserError
+    """
+    if table.weight is None:
         return
-    counts = train.scored & (train.weight > 0)
+    series = np.repeat(np.arange(len(table.lengths)), table.answers_of_series)
+    counts = np.bincount(series, table.scored & (table.weight > 0)) > 0
     for fold in range(made.k):
-        if not counts[train.answers(made.inside(fold))].any():
+        if not counts[made.inside(fold)].any():
             raise UserError(
-                f"{table.path}: {data.weight!r} is 0 in all scored {data.answers_called} that models of fold {fold} "
-                "are fitted on, so that they have nothing to learn from. Give more series a weight, take other folds "
-                "(folds.seed, folds.k), or drop data.weight."
+                f"{table.path}: {table.data.weight!r} is 0 in all scored {table.data.answers_called} that models of "
+                f"fold {fold} are fitted on, so that they have nothing to learn from. Give more series a weight, take "
+                "other folds (folds.seed, folds.k), or drop data.weight."
             )
 
 
