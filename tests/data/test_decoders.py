@@ -14,9 +14,9 @@ import pytest
 
 from foldline.core.errors import UserError
 from foldline.data import decoders
-from foldline.data.exact_rows import Decoder
 from ventilator import simulator
 from ventilator.decoder import compilation, decode_file
+from ventilator.decoder.file_decoding import Decoder
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,15 @@ import multiprocessing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from foldline.core import worker_start
 from foldline.core.errors import UserError, from_worker
-from foldline.data.exact_rows import Decoder
+
+if TYPE_CHECKING:
+    from ventilator.decoder.file_decoding import Decoder
 
 SERIES = 2000  # that another process is worth: it begins for some 2 s, and decodes them in 10 to 20
 MOST = 16  # processes, each with 200 MiB of libraries and compiled code

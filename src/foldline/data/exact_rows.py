@@ -9,9 +9,10 @@ ventilator competition has a decoder.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,9 +22,10 @@ from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.table import Table
 
+if TYPE_CHECKING:
+    from ventilator.decoder.file_decoding import Decoder
+
 SERIES = 2000  # that are decoded between two files: some 10 s
-# Rows of parts, each whole series -> the part's place and its exact rows, as the decoder returns them, in any order.
-Decoder = Callable[[Iterable[pl.DataFrame]], Iterator[tuple[int, pl.DataFrame]]]
 
 
 @dataclass(frozen=True)

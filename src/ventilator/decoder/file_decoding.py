@@ -106,7 +106,9 @@ def decode_parts(
         name = f"{missing[place]:06d}"
         found[missing[place]] = obtain_part(folder, name, ".parquet", partial(write_rows, rows))
         progress(done)
-    return [path for path in found if path is not None]
+    whole = [path for path in found if path is not None]
+    assert len(whole) == count, "a decoder answers for each part"
+    return whole
 
 
 def refuse_foreign(dst: Path, columns: Sequence[str], name: str) -> None:
