@@ -88,7 +88,7 @@ def of_parquet(path: Path, wanted: list[str], numbered: str = "") -> Columns:
         if odd := sorted(set(times) - set(moments)):
             raise Refused(f"times in {odd}")
         values = {name: column.to_pylist() for name, column in found.items()}
-        values |= {name: _printed(values[name]) for name in moments}
+        values |= {name: printed(values[name]) for name in moments}
         return values | ({numbered: list(range(len(table)))} if lacks else {})
     except Refused:
         raise
@@ -96,11 +96,17 @@ def of_parquet(path: Path, wanted: list[str], numbered: str = "") -> Columns:
         raise Refused(f"{type(error).__name__}: {error}") from error
 
 
-def _printed(moments: list[Any]) -> list[Any]:
-    """Write moments as names: days alone where all are whole days."""
+def printed(moments: list[Any]) -> list[Any]:
+    """Write moments as names: days alone where all are whole days; parts of a second where a moment has some."""
     there = [each for each in moments if each is not None]
     days = all(each.time() == time(0) for each in there)
-    return [None if each is None else each.strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S") for each in moments]
+    return [None if each is None else f"{each:%Y-%m-%d}" if days else _with_parts(each) for each in moments]
+
+
+def _with_parts(moment: datetime) -> str:
+    """Write a moment to the second, or to as many thousandths and millionths as it needs."""
+    spec = "seconds" if not moment.microsecond else "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.replace(tzinfo=None).isoformat(" ", spec)
 
 
 def parquet_answer(given: tuple[Path, list[str], str]) -> Columns | str:
