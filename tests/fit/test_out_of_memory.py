@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -213,9 +214,10 @@ def test_one_series_alone_that_does_not_fit_is_not_tried_for_ever(size: int) -> 
         next(out_of_memory.in_parts(full, 1, size, torch.device("cpu")))
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
 @pytest.mark.parametrize("room", [1, 2, 3, 5, 8, 100])
 @pytest.mark.parametrize("size", [1, 3, 8, 32])
-def test_parts_are_never_empty_and_make_up_the_whole(size: int, room: int) -> None:
+def test_parts_are_never_empty_and_make_up_the_whole(size: int, room: int, at_once: int) -> None:
     sizes: list[int] = []
 
     def run(index: torch.Tensor) -> torch.Tensor:
@@ -224,9 +226,27 @@ def test_parts_are_never_empty_and_make_up_the_whole(size: int, room: int) -> No
             raise FULL["torch"]
         return index
 
-    parts = list(out_of_memory.in_parts(run, 11, size, torch.device("cpu")))
+    parts = list(out_of_memory.in_parts(run, 11, size, torch.device("cpu"), at_once))
     assert torch.cat(parts).tolist() == list(range(11)) and min(sizes) > 0
     assert max(len(part) for part in parts) <= min(size, room)
+
+
+def test_parts_side_by_side_come_in_order_and_all_end_where_one_fails() -> None:
+    """Each waits for the one behind it; the fifth fails, and no thread is left."""
+    begun, seen, before = [threading.Event() for _ in range(8)], list[int](), threading.active_count()
+
+    def run(index: torch.Tensor) -> torch.Tensor:
+        place = int(index[0])
+        begun[place].set()
+        assert place % 2 or begun[place + 1].wait(60), "the next part never began"
+        if place == 4:
+            raise ValueError("a layer's own")
+        return index
+
+    with pytest.raises(ValueError, match="a layer's own"):
+        for part in out_of_memory.in_parts(run, 8, 1, torch.device("cpu"), at_once=2):
+            seen.append(int(part[0]))
+    assert seen == [0, 1, 2, 3] and threading.active_count() == before
 
 
 def keep_watched(scores: list[float], kind: str, **row: float) -> None:

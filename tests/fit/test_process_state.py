@@ -189,3 +189,16 @@ def test_what_training_sets_is_set_back_for_callers(monkeypatch: pytest.MonkeyPa
         raise ZeroDivisionError
     assert (torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.get_rng_state().tolist()) == before
     assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.allow_tf32 == layers
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_passes_side_by_side_have_the_cells_threads_and_the_same_bits(
+    threads: int, threads_seen: dict[int, set[int]]
+) -> None:
+    data, series = small_store(series=60, steps=10), np.arange(60)
+    cell = fitted(data, train=replace(TRAIN, threads=threads, epochs=1), series=series)
+    alone = cell.predict(data, series)[0]
+    threads_seen.clear()
+    cell.at_once = 3
+    assert cell.predict(data, series)[0].tobytes() == alone.tobytes()
+    assert threads_seen == {PARAMS["width"]: {threads}}

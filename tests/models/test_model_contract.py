@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -178,6 +179,16 @@ def test_eval_mode_is_deterministic_and_train_mode_drops_out(form: str) -> None:
     assert torch.equal(network(x, static, MASK), network(x, static, MASK))
     network.train()
     assert not torch.equal(network(x, static, MASK), network(x, static, MASK))
+
+
+@every_form
+def test_threads_that_share_it_in_eval_mode_get_the_same_bits(form: str) -> None:
+    network, batches = make_hybrid(form), [batch(seed=seed) for seed in range(12)]
+    with torch.no_grad():
+        alone = [network(*each, MASK) for each in batches]
+    run = torch.no_grad()(lambda each: network(*each, MASK))  # each thread has a switch of its own
+    with ThreadPoolExecutor(3) as pool:
+        assert all(map(torch.equal, pool.map(run, batches), alone))
 
 
 @every_form

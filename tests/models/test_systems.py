@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_gradients_reach_all_steps_or_all_up_to_the_answers_own(form: str) -> No
 def test_eval_mode_is_deterministic(form: str) -> None:
     network, (x, static) = make(form), batch(form)
     assert torch.equal(network(x, static, MASK), network(x, static, MASK))
+
+
+@every
+def test_threads_that_share_it_in_eval_mode_get_the_same_bits(form: str) -> None:
+    network, batches = make(form), [batch(form, seed) for seed in range(12)]
+    with torch.no_grad():
+        alone = [network(*each, MASK) for each in batches]
+    run = torch.no_grad()(lambda each: network(*each, MASK))  # each thread has a switch of its own
+    with ThreadPoolExecutor(3) as pool:
+        assert all(map(torch.equal, pool.map(run, batches), alone))
 
 
 @every

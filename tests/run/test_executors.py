@@ -335,7 +335,7 @@ def test_finished_cells_that_predict_begin_in_this_process_and_workers_get_what_
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(cell_training, "run", run)
     monkeypatch.setattr(process_executor, "execute", execute)
-    monkeypatch.setattr(time, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
     jobs = [replace(job, train=table) for job in (needing("a"), needing("b", "c"), needing("c"), needing("d"))]
     executors.execute(jobs, ExecutorConfig(), lambda *_: None)
     assert (here, there) == (begun, handed_on)

@@ -75,6 +75,7 @@ class NetworkCell:
         # Lengths that it predicts series at, or windows of them, ascending: each is padded to the next one.
         self.lengths: tuple[int, ...] = ()
         self.kept = 0  # steps of a series that training saw, the rest was cropped; 0: the last of these lengths
+        self.at_once = 1  # passes side by side on a CPU that predict; their number changes no bit
 
     def fit(
         self,
@@ -198,7 +199,8 @@ class NetworkCell:
     def predictor(self) -> NetworkPredictor:
         """What predicts with the network as it is now."""
         assert self.network is not None, "fit or load first"
-        return NetworkPredictor(self.network, self.train, self.scaler, self.transform, self.lengths, self.kept)
+        how = (self.lengths, self.kept, self.at_once)
+        return NetworkPredictor(self.network, self.train, self.scaler, self.transform, *how)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""

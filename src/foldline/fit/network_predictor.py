@@ -36,6 +36,7 @@ class NetworkPredictor:
     transform: TargetTransform
     lengths: tuple[int, ...]  # that it predicts series at, or windows of them, ascending; see NetworkCell
     kept: int  # steps of a series that training saw; 0: the last of these lengths
+    at_once: int = 1  # passes side by side on a CPU, a thread each: no part of what they predict
 
     @torch.no_grad()
     def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -77,7 +78,7 @@ class NetworkPredictor:
         part = self.transform.labelled(part)
         lengths, kept, device = self.lengths_for(data), self.kept_for(data), torch.device(self.train.device_used)
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
-        found = stitching.predicted(fold, self._pass, part, self.train)
+        found = stitching.predicted(fold, self._pass, part, self.train, self.at_once)
         scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
         value = found[:, :count]
         value *= scale
@@ -100,6 +101,7 @@ class NetworkPredictor:
         """Return how many steps of a series are predicted, likewise."""
         return max(self.kept or self.lengths[-1], kept_steps(self.train.margin, data))
 
+    @torch.no_grad()  # again: each thread has a switch of its own
     def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         batch, tta = block.batch(index), self.train.tta

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 
 Result = TypeVar("Result")
@@ -76,15 +79,27 @@ def reporting_full_memory(message: str) -> Iterator[None]:
     raise FullMemory(message)
 
 
-def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: torch.device) -> Iterator[Tensor]:
+def in_parts(
+    run: Callable[[Tensor], Tensor], count: int, size: int, device: torch.device, at_once: int = 1
+) -> Iterator[Tensor]:
     """Yield `run` of the indices 0 .. count - 1, `size` at a time; of half as many where memory is full.
 
     For predictions: how many series go together is no part of their result.
+
+    Args:
+        at_once: on a CPU, how many parts are computed side by side, a thread each; where memory is full, one again.
 
     Raises:
         FullMemory: one series is too much.
     """
     first = 0
+    if device.type == "cpu" and min(at_once, count // size) > 1:
+        with closing(_side_by_side(run, count, size, at_once)) as results:
+            for result in results:
+                if result is None:
+                    break
+                yield result
+                first += len(result)
     while first < count:
         tried = min(size, count - first)
         index = torch.arange(first, first + tried, device=device)
@@ -97,6 +112,24 @@ def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: tor
         else:
             size = tried // 2
             free_cache(device)
+
+
+def _side_by_side(
+    run: Callable[[Tensor], Tensor], count: int, size: int, at_once: int
+) -> Generator[Tensor | None, None, None]:
+    """Yield `run` of parts in their order, None for one that memory is too small for."""
+    threads = torch.get_num_threads()  # of an operation: a new thread would take what the process began with
+    waiting = deque[Future[Tensor | None]]()
+    pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads,))
+    try:
+        for part in chunks(count, size):
+            waiting.append(pool.submit(attempt, partial(run, torch.arange(part.start, part.stop))))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def free_cache(device: torch.device) -> None:

@@ -22,7 +22,7 @@ AnyBlock = Block | IndexedBlock
 Run = Callable[[AnyBlock, Tensor], Tensor]  # (block, (b,) places in it) -> (b, T, C) on the CPU
 
 
-def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig) -> np.ndarray:
+def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig, at_once: int = 1) -> np.ndarray:
     """Predict every answer of a data set's series, (a, C) float64; windows are put together.
 
     Cropped rows get the prediction of the last kept one.
@@ -30,16 +30,17 @@ def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig
     Args:
         run: makes the passes: some series, or windows, of a block -> (b, T, C).
         part: the series that the data set is of.
+        at_once: passes side by side on a CPU, a thread each.
     """
     counts = part.store.answers_of_series[part.series]
     if isinstance(fold, IndexedDataset) and config.windows.used:
-        return _stitched(fold, run, counts, config)
+        return _stitched(fold, run, counts, config, at_once)
     begins = np.cumsum(counts) - counts
     found: np.ndarray | None = None
     every: Sequence[AnyBlock] = fold.blocks
     for block in every:
         first = 0
-        for values in _passes(block, run, fold, config):
+        for values in _passes(block, run, fold, config, at_once):
             series = block.places[first : first + len(values)]
             answers = _answers(values, counts[series])
             found = on_disk.zeros((int(counts.sum()), answers.shape[1])) if found is None else found
@@ -49,11 +50,11 @@ def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig
     return found
 
 
-def _passes(block: AnyBlock, run: Run, fold: Dataset, config: TrainConfig) -> Iterator[Tensor]:
+def _passes(block: AnyBlock, run: Run, fold: Dataset, config: TrainConfig, at_once: int) -> Iterator[Tensor]:
     size, windows = PASS * config.batch, config.windows
     if windows.used:  # windows may be longer than in training
         size = max(1, size * windows.length // max(windows.length, windows.predicted))
-    return out_of_memory.in_parts(partial(run, block), len(block), size, fold.device)
+    return out_of_memory.in_parts(partial(run, block), len(block), size, fold.device, at_once)
 
 
 def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
@@ -73,6 +74,7 @@ def _stitched(
     run: Run,
     counts: np.ndarray,
     config: TrainConfig,
+    at_once: int,
 ) -> np.ndarray:
     """Put windows together: of each row the mean over windows, weighed by its place in them. counts: as above.
 
@@ -83,7 +85,7 @@ def _stitched(
     weight = np.zeros((int(counts.sum()), 1))
     for block in fold.blocks:
         windows, first = fold.windows.some(block.places), 0
-        for values in _passes(block, run, fold, config):
+        for values in _passes(block, run, fold, config, at_once):
             own = windows.some(np.arange(first, first + len(values)))
             counted = training_windows.weights(config.windows.weight, own, block.steps, config.windows.shared)
             total = np.zeros((len(weight), values.shape[2])) if total is None else total

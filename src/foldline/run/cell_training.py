@@ -275,7 +275,8 @@ def _predict_test(cell: Cell, table: Path, shares: int) -> None:
 
     Args:
         table: its store.
-        shares: how many cells' shares of the cores it may take; trees spread rows over them, with the same bits.
+        shares: how many cells' shares of the cores it may take; trees spread rows over them, networks their passes,
+            with the same bits.
     """
     fingerprint = open_store(table).fingerprint
     why = cell.test_damage(fingerprint)
@@ -288,6 +289,8 @@ def _predict_test(cell: Cell, table: Path, shares: int) -> None:
         estimator, channels = load_estimator(cell, store), estimator_channels.of_test(cell, store.fingerprint)
         if isinstance(estimator, BoostingCell):
             estimator.threads *= shares
+        elif isinstance(estimator, NetworkCell):
+            estimator.at_once = shares
         write_predictions(cell, estimator, store, np.arange(len(store.lengths)), path)
         if isinstance(estimator, EstimatorCell):
             channels.write(estimator.estimated(store))

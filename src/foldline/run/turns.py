@@ -58,9 +58,9 @@ def take_turns(jobs: Sequence[Job], together: int, on_event: OnEvent) -> None:
 
 
 def take_turns_briefly(jobs: Sequence[Job], together: int, on_event: OnEvent, seconds: float) -> list[Job]:
-    """Run jobs as `take_turns` does, until this thread has computed for so many seconds; return those not begun.
+    """Run jobs as `take_turns` does, until this process has computed for so many seconds; return those not begun.
 
-    Seconds of the processor: on a busy machine they say how much there is to do, the clock does not.
+    Seconds of the processor, of all threads: on a busy machine they say how much there is to do, the clock does not.
     """
     source = _InThisProcess(jobs, seconds)
     take_from(source, together, on_event)
@@ -68,11 +68,11 @@ def take_turns_briefly(jobs: Sequence[Job], together: int, on_event: OnEvent, se
 
 
 class _InThisProcess:
-    """Jobs of a schedule that nobody else takes from, until this thread has computed for so many seconds."""
+    """Jobs of a schedule that nobody else takes from, until this process has computed for so many seconds."""
 
     def __init__(self, jobs: Sequence[Job], seconds: float = math.inf) -> None:
         self._schedule = Schedule(jobs)
-        self._until = time.thread_time() + seconds
+        self._until = time.process_time() + seconds
         self.done = self._schedule.done
 
     @property
@@ -81,7 +81,7 @@ class _InThisProcess:
         return self._schedule.waiting
 
     def next(self, wait: bool) -> Job | None:
-        if time.thread_time() >= self._until:
+        if time.process_time() >= self._until:
             return None
         job = self._schedule.ready()
         assert job or not wait or self._schedule.all_given, "nothing runs that this could wait for"
