@@ -39,6 +39,7 @@ class Watched:
     # scored by it, but each class by its own cross entropy: one class alone has no score.
     score: Callable[[np.ndarray, np.ndarray], float]
     higher_is_better: bool = False
+    weight: np.ndarray | None = None  # (W,), how much each counts in cross entropies; None: all alike
     # Maps predictions to the unit of y, where boosters learn on another scale: (W, k) of some of the K columns.
     in_own_units: Callable[[np.ndarray, slice], np.ndarray] = lambda values, columns: values
 
@@ -259,7 +260,7 @@ def _scored_by(watched: Watched, columns: slice, own: bool) -> Callable[[np.ndar
 
     def score(predicted: np.ndarray) -> float:
         predicted = watched.in_own_units(predicted.reshape(truth.shape), columns)
-        return cross_entropy(truth, predicted) if own else watched.score(truth, predicted)
+        return cross_entropy(truth, predicted, watched.weight) if own else watched.score(truth, predicted)
 
     return score
 
@@ -268,7 +269,10 @@ def _no_score(predicted: np.ndarray) -> float:
     raise AssertionError("nothing is watched")
 
 
-def cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the mean binary cross entropy of shares, in nats; probabilities are kept 1e-15 off 0 and 1."""
+def cross_entropy(truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the mean binary cross entropy of shares (W, K), in nats; probabilities are kept 1e-15 off 0 and 1.
+
+    weight: (W,) of each row; None: all alike.
+    """
     p = predicted.clip(1e-15, 1 - 1e-15)
-    return float(-(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean())
+    return float(np.average(-(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean(axis=1), weights=weight))

@@ -12,12 +12,13 @@ from lab import INSIDE, TRAIN, small_store
 from foldline.core.errors import UserError
 from foldline.data import metrics
 from foldline.data.metrics import METRICS, Metric
-from foldline.data.store import Store
+from foldline.data.store import Store, StoredTask
 from foldline.fit import boosting_checks
 from foldline.fit.boosting_cell import BoostingCell, labelled, settings
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.train_config import WatchConfig
 from foldline.fit.watched_split import inner_split
+from foldline.models.ops import boosting
 from foldline.models.systems.lightgbm import LightGBM
 
 PARAMS = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}
@@ -80,6 +81,33 @@ def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> 
     scored = held.weight > 0
     expected = METRICS[name](held.y[scored], cell.predict(data, held.series)[0][scored])
     assert epoch["watched"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_watched_cross_entropies_count_rows_by_their_weight(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen, honest = small_store(series=20), list[tuple[Any, Any]](), boosting.cross_entropy
+    y = np.abs(data.y) / np.abs(data.y).sum(axis=1, keepdims=True)
+    weight = np.linspace(0.1, 9.0, len(y)) if weighted else None
+    data = replace(data, y=y, task=StoredTask(kind="distribution"), weight=weight)
+
+    def spy(truth: np.ndarray, predicted: np.ndarray, of_rows: np.ndarray | None) -> float:
+        seen.append((of_rows, honest(truth, predicted, of_rows)))
+        p = np.log(predicted), np.log1p(-predicted)
+        each = -(truth * p[0] + (1 - truth) * p[1])[:, 0]
+        assert seen[-1][1] == pytest.approx(float(each.mean() if of_rows is None else each @ of_rows / of_rows.sum()))
+        return seen[-1][1]
+
+    monkeypatch.setattr(boosting, "cross_entropy", spy)
+    cell = BoostingCell("lightgbm", {**PARAMS, "objective": "cross_entropy"}, replace(TRAIN, watch=STOP), METRICS["kl"])
+    cell.fit(data, np.arange(20), 0, lambda kind, **row: None)
+    _, (held,) = inner_split([labelled_series(data, np.arange(20))], STOP.share, 0)
+    own = data.weight[held.store.answers(held.series)][held.weight > 0] if weighted else None
+    for of_rows, _ in seen:
+        if own is None:
+            assert of_rows is None
+        else:
+            np.testing.assert_allclose(of_rows / of_rows.sum(), own / own.sum(), rtol=1e-6)
+    assert seen
 
 
 @pytest.mark.parametrize("watch", [WatchConfig(), WatchConfig(share=0.4)])

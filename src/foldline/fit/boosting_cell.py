@@ -86,6 +86,7 @@ class BoostingCell:
                 stop=stop,
                 score=score,
                 higher_is_better=metric.higher_is_better,
+                weight=None if data.weight is None else held[0].weight[held[0].weight > 0],
                 in_own_units=lambda values, columns: self.transform.inverse(values, data, answers, columns),
             )
         with library_errors(self.name, f"model {self.name}"):
