@@ -189,7 +189,8 @@ def _metric(progress: _Progress) -> Any:
         def get_final_error(self, error: float, weight: float) -> float:
             return error
 
-    Metric.evaluate = functools.partial(evaluate)  # type: ignore[attr-defined]  # no method, which would be compiled
+    # No method, which would be compiled; a partial alone is to become one in later versions of Python.
+    Metric.evaluate = staticmethod(functools.partial(evaluate))  # type: ignore[attr-defined]
     return Metric()
 
 

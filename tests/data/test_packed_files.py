@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from foldline.core import zip_archives
 from foldline.core.errors import UserError
 from foldline.data import packed_files, readers, row_lengths
 
@@ -57,6 +58,28 @@ def test_files_are_unpacked_part_by_part(name: str, tmp_path: Path, monkeypatch:
     assert readers.columns(path) == ["key", "x"]
     assert most < len(text) / 2  # the library's own buffers are 8 or 128 KiB
     assert packed_files.content(path) == text
+
+
+def test_an_archive_is_opened_once_and_closed_when_another_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name / "data.zip" for name in ("one", "other")]
+    for path in paths:
+        path.parent.mkdir()
+        written(path.parent, "data.zip/train.csv", TABLE.write_csv().encode())
+    archives, plain = list[zipfile.ZipFile](), zip_archives.opened
+
+    def watched(packed: Any) -> zipfile.ZipFile:
+        archives.append(plain(packed))
+        return archives[-1]
+
+    monkeypatch.setattr(zip_archives, "opened", watched)
+    with packed_files.opened(paths[0] / "train.csv") as begun:
+        begun.read(1)
+        assert readers.read(paths[0] / "train.csv", WANTED).equals(TABLE) and len(archives) == 1
+        assert readers.read(paths[1] / "train.csv", WANTED).equals(TABLE) and len(archives) == 2
+        assert begun.read() == TABLE.write_csv().encode()[1:]  # whoever reads goes on
+    assert [archive.fp is None for archive in archives] == [True, False]
 
 
 @pytest.mark.parametrize("name", PACKED)

@@ -6,12 +6,12 @@ damaged file leaves here as one UserError that names the file.
 
 from __future__ import annotations
 
-import functools
 import gzip
 import io
 import os
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +28,8 @@ SMALL = 1 << 24  # bytes of a packed file that are unpacked into memory, where m
 PART = 1 << 20  # bytes that are unpacked at once
 AGAIN = "Download it again."
 PANIC = "PanicException"  # of a library written in Rust; it is no Exception, and each library has a class of its own
+_one_at_a_time = threading.Lock()
+_kept: tuple[tuple[object, ...], zipfile.ZipFile, Counter[str]] | None = None  # the archive that was read last
 
 
 @contextmanager
@@ -199,9 +201,9 @@ def _member(path: Path, packed: Path | IO[bytes], name: str = "") -> BinaryIO:
             if not isinstance(packed, Path):
                 archive = zip_archives.opened(packed)
                 return _Unpacking.of(path, archive.open(_name(path, Counter(_files_in(archive)), name)))
-            state = packed.stat()
-            archive, names = _opened(packed, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
-            return _Unpacking.of(path, archive.open(_name(path, names, name)))
+            with _one_at_a_time:
+                archive, names = _latest(packed)
+                return _Unpacking.of(path, archive.open(_name(path, names, name)))
     except UserError as error:
         # zipfile raises it for an encrypted member, and for an unknown compression
         if not isinstance(error.__cause__, RuntimeError):
@@ -211,14 +213,21 @@ def _member(path: Path, packed: Path | IO[bytes], name: str = "") -> BinaryIO:
         ) from error.__cause__
 
 
-@functools.lru_cache(maxsize=1)
-def _opened(archive: Path, *state: int) -> tuple[zipfile.ZipFile, Counter[str]]:
+def _latest(packed: Path) -> tuple[zipfile.ZipFile, Counter[str]]:
     """Open a competition's archive, and count the files of each name; once, because it may have thousands.
 
-    state: of the file, and the process: one that was forked must not read from the same place.
+    The archive before it is closed as soon as nobody reads it any more.
     """
-    opened = zip_archives.opened(archive)
-    return opened, Counter(_files_in(opened))
+    global _kept
+    state = packed.stat()
+    # Of the process, too: one that was forked must not read from the same place.
+    key = (packed, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
+    if _kept is None or _kept[0] != key:
+        archive = zip_archives.opened(packed)
+        if _kept is not None:
+            _kept[1].close()
+        _kept = key, archive, Counter(_files_in(archive))
+    return _kept[1:]
 
 
 def _name(path: Path, names: Counter[str], name: str) -> str:

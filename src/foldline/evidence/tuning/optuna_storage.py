@@ -243,8 +243,10 @@ def _database(url: str) -> BaseStorage:
 
 def _connection_settings(url: str) -> dict[str, Any]:
     """Return what SQLAlchemy's engine is made with."""
-    if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 60}}
+    from sqlalchemy.pool import NullPool
+
+    if url.startswith("sqlite"):  # no pool: nothing else would close its connections, of which newer Pythons warn
+        return {"poolclass": NullPool, "connect_args": {"timeout": 60}}
     if url.startswith(("postgresql+psycopg", "postgresql:")):
         # A server that was set up without a locale (Debian's in a container) has the encoding SQL_ASCII, and psycopg
         # gives bytes then.
