@@ -60,13 +60,14 @@ def test_files_are_unpacked_part_by_part(name: str, tmp_path: Path, monkeypatch:
     assert packed_files.content(path) == text
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train.csv.gz"])
 def test_an_archive_is_opened_once_and_closed_when_another_one_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = [tmp_path / name / "data.zip" for name in ("one", "other")]
+    paths = [tmp_path / folder / "data.zip" for folder in ("one", "other")]
     for path in paths:
         path.parent.mkdir()
-        written(path.parent, "data.zip/train.csv", TABLE.write_csv().encode())
+        written(path.parent, f"data.zip/{name}", TABLE.write_csv().encode())
     archives, plain = list[zipfile.ZipFile](), zip_archives.opened
 
     def watched(packed: Any) -> zipfile.ZipFile:
@@ -74,10 +75,10 @@ def test_an_archive_is_opened_once_and_closed_when_another_one_is_read(
         return archives[-1]
 
     monkeypatch.setattr(zip_archives, "opened", watched)
-    with packed_files.opened(paths[0] / "train.csv") as begun:
+    with packed_files.opened(paths[0] / name) as begun:
         begun.read(1)
-        assert readers.read(paths[0] / "train.csv", WANTED).equals(TABLE) and len(archives) == 1
-        assert readers.read(paths[1] / "train.csv", WANTED).equals(TABLE) and len(archives) == 2
+        assert readers.read(paths[0] / name, WANTED).equals(TABLE) and len(archives) == 1
+        assert readers.read(paths[1] / name, WANTED).equals(TABLE) and len(archives) == 2
         assert begun.read() == TABLE.write_csv().encode()[1:]  # whoever reads goes on
     assert [archive.fp is None for archive in archives] == [True, False]
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
@@ -158,7 +158,7 @@ def opened(path: Path) -> BinaryIO:
             return _member(path, io.BytesIO(packed.read()))
     if path.suffix == ".gz":
         with guarded(path, way_out=AGAIN):
-            return _Unpacking.of(path, gzip.open(packed))
+            return _Unpacking.of(path, gzip.open(packed), () if isinstance(packed, Path) else (packed,))
     assert not isinstance(packed, Path), "only what is packed is not plain"
     return packed
 
@@ -166,14 +166,14 @@ def opened(path: Path) -> BinaryIO:
 class _Unpacking(io.RawIOBase):
     """The bytes of a packed file, unpacked as they are read."""
 
-    def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile) -> None:
-        """path: for messages."""
-        self._path, self._stream = path, stream
+    def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile, below: Sequence[IO[bytes]] = ()) -> None:
+        """path: for messages. below: what it is unpacked from; it is closed, too."""
+        self._path, self._stream, self._below = path, stream, below
 
     @staticmethod
-    def of(path: Path, stream: IO[bytes] | gzip.GzipFile) -> BinaryIO:
+    def of(path: Path, stream: IO[bytes] | gzip.GzipFile, below: Sequence[IO[bytes]] = ()) -> BinaryIO:
         """Return them as a file."""
-        return io.BufferedReader(_Unpacking(path, stream), PART)
+        return io.BufferedReader(_Unpacking(path, stream, below), PART)
 
     def readable(self) -> bool:
         return True
@@ -185,7 +185,8 @@ class _Unpacking(io.RawIOBase):
         return len(part)
 
     def close(self) -> None:
-        self._stream.close()
+        for stream in (self._stream, *self._below):
+            stream.close()
         super().close()
 
 
