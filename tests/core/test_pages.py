@@ -73,6 +73,35 @@ def test_ticks_are_round_numbers_inside_the_range(low: float, high: float, expec
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
+    [(1, 2, [1, 2]), (1, 12, [5, 10]), (0, 10, [0, 2, 4, 6, 8, 10]), (0.5, 1.5, [1]), (80, 1280, [500, 1000])],
+)
+def test_ticks_of_what_is_counted_are_whole(low: float, high: float, expected: list[float]) -> None:
+    assert charts.ticks(low, high, whole=True) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1 * 3 - 0.3, 0.3, -0.5], ["0", "0.3", "−0.5"]),
+        ([1.6e9, 1.6e9 + 1000, 1.6e9 + 2000], ["1.6e9", "1.600001e9", "1.600002e9"]),  # seconds of Unix
+        ([0.1234561, 0.1234563], ["0.1234561", "0.1234563"]),
+        ([0.0, 1e-14, 2e-14], ["0", "1e−14", "2e−14"]),
+        ([], []),
+    ],
+)
+def test_ticks_can_be_told_apart(values: list[float], expected: list[str]) -> None:
+    assert charts.numbers(values) == expected
+
+
+def test_a_chart_says_what_it_shows_to_who_cannot_see_it() -> None:
+    marks = [Line(x=X, y=X, label="truth"), Line(x=X, y=X, label="<blend>"), Dots(x=X, y=X, label="truth")]
+    assert "aria-label='mae over t: truth, &lt;blend&gt;'" in chart(marks, xlabel="t", ylabel="mae")
+    assert "aria-label='mae'" in chart([Line(x=X, y=X)], ylabel="mae")
+    assert "aria-label='lines over t'" in chart([Line(x=X, y=X)], xlabel="t")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
     [
         (0.15, 6.0, [0.2, 0.5, 1, 2, 5]),
         (1e-3, 1e3, [1e-3, 1e-2, 1e-1, 1, 10, 100, 1000]),

@@ -30,7 +30,7 @@ def learning_curves(histories: Mapping[str, Sequence[Rows]], kind: str, metric: 
             numbers = kind == "regression"
             ylabel = "loss, in scaled units" if numbers else "loss"
             ylabel += f"; watched {metric}" if scored else ""
-            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=numbers, width=500, height=250)
+            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=numbers, whole=True, width=500, height=250)
             pictures.append((f"<b>{escape(name)}</b>, {len(shown)} cell{'s' * (len(shown) > 1)}", picture))
             every += marks
     return f"{legend(every)}{figures(pictures, least=340)}" if pictures else ""

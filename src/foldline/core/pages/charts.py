@@ -6,6 +6,7 @@ Colours are CSS classes of the page (accent, ink, neutral, c1 to c7), so that a 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -70,6 +71,7 @@ def chart(
     log: bool = False,
     zero: bool = False,
     bare: bool = False,
+    whole: bool = False,
     holds: Sequence[float] = (),
 ) -> str:
     """Draw marks as an <svg>, later ones above earlier ones.
@@ -77,6 +79,7 @@ def chart(
     Args:
         width, height: px of the whole picture where the page has that much room; it scales with the page.
         log: the y axis is logarithmic; zero: it begins at 0; bare: it has neither numbers nor grid lines.
+        whole: the x axis counts something, such as epochs: its numbers are whole.
         holds: heights that the y axis reaches, whatever is drawn, such as 0 and 1 for probabilities.
     """
     across, up = _range([mark.x for mark in marks]), _range([*(mark.y for mark in marks), np.array(holds)], log, zero)
@@ -84,16 +87,18 @@ def chart(
     x = _scale(across, LEFT, width - RIGHT)
     y = _scale(up, height - bottom, TOP, log)
     heights = [] if bare else log_ticks(*up) if log else ticks(*up, most=4)
-    parts = [_heights(heights, y, width - RIGHT), _places(ticks(*across), x, height - bottom)]
+    parts = [_heights(heights, y, width - RIGHT), _places(ticks(*across, whole=whole), x, height - bottom)]
     parts += [_drawn(mark, x, y) for mark in marks]
     middle, head = (LEFT + width - RIGHT) / 2, HEAD if ylabel else 0
     parts.append(f"<text x='0' y='{TOP - ABOVE:g}'>{escape(ylabel)}</text>" if ylabel else "")
     if xlabel:
         parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
     wide = " wide" if width >= WIDE else ""
+    drawn = ", ".join(dict.fromkeys(mark.label for mark in marks if mark.label))
+    said = f"{ylabel or 'lines'}{f' over {xlabel}' if xlabel else ''}{f': {drawn}' if drawn else ''}"  # to who sees none
     return (
         f"<svg class='chart{wide}' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
-        f"role='img' aria-label='{escape(f'{ylabel} over {xlabel}')}'>{''.join(parts)}</svg>"
+        f"role='img' aria-label='{escape(said)}'>{''.join(parts)}</svg>"
     )
 
 
@@ -127,12 +132,13 @@ def _scale(limits: tuple[float, float], start: float, end: float, log: bool = Fa
     return place
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Choose round numbers from `low` to `high`, at most `most` + 1 of them."""
-    rough = (high - low) / most
+def ticks(low: float, high: float, most: int = 5, whole: bool = False) -> list[float]:
+    """Choose round numbers from `low` to `high`, at most `most` + 1 of them. whole: whole ones only."""
+    rough = max((high - low) / most, 1.0) if whole else (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
+    factors = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
     # 1e-9: a step that is equal but for rounding is large enough, and a tick at the very edge lies inside.
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = next(factor * power for factor in factors if factor * power >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -149,22 +155,25 @@ def _heights(values: Sequence[float], y: Place, right: float) -> str:
     """Draw horizontal grid lines and their numbers."""
     return "".join(
         f"<path class='grid' d='M{LEFT:g} {place:.1f}H{right:g}'/>"
-        f"<text x='{LEFT - GAP:g}' y='{place:.1f}' dy='.32em' text-anchor='end'>{number(value)}</text>"
-        for value, place in zip(values, y(np.array(values)), strict=True)
+        f"<text x='{LEFT - GAP:g}' y='{place:.1f}' dy='.32em' text-anchor='end'>{text}</text>"
+        for text, place in zip(numbers(values), y(np.array(values)), strict=True)
     )
 
 
 def _places(values: Sequence[float], x: Place, floor: float) -> str:
     """Draw the numbers below the x axis."""
     return "".join(
-        f"<text x='{place:.1f}' y='{floor + 14:g}' text-anchor='middle'>{number(value)}</text>"
-        for value, place in zip(values, x(np.array(values)), strict=True)
+        f"<text x='{place:.1f}' y='{floor + 14:g}' text-anchor='middle'>{text}</text>"
+        for text, place in zip(numbers(values), x(np.array(values)), strict=True)
     )
 
 
-def number(value: float) -> str:
-    """Write a tick's label: six digits at most, no trailing zeros, a typographic minus."""
-    return f"{value:.6g}".replace("-", "−") if abs(value) > 1e-12 else "0"
+def numbers(values: Sequence[float]) -> list[str]:
+    """Write the labels of ticks: six digits, more where two would be alike; no trailing zeros, a typographic minus."""
+    rounding = 1e-9 * max(map(abs, values), default=0.0)  # of 3 * 0.1 - 0.3: what should be 0
+    exact = [0.0 if abs(value) <= rounding else value for value in values]
+    digits = next((digits for digits in range(6, 16) if len({f"{v:.{digits}g}" for v in exact}) == len(exact)), 16)
+    return [re.sub(r"e([+-])0*", r"e\1", f"{v:.{digits}g}").replace("e+", "e").replace("-", "−") for v in exact]
 
 
 def _drawn(mark: Mark, x: Place, y: Place) -> str:

@@ -103,7 +103,7 @@ def _caption(each: SystemResult) -> str:
 
 def _seconds(chosen: SystemResult, result: StudyResult) -> str:
     lines = [_line(each, "neutral thin") for each in result.systems if each is not chosen] + [_line(chosen, "accent")]
-    return chart(lines, xlabel="steps of a series", ylabel="seconds a training step", log=True)
+    return chart(lines, xlabel="steps of a series", ylabel="seconds a training step", log=True, whole=True)
 
 
 def _line(each: SystemResult, style: str) -> Line:
@@ -136,7 +136,7 @@ def _truncation_curves(result: StudyResult) -> str:
 
 def _truncation(each: SystemResult) -> str:
     x, y = (np.array([getattr(point, name) for point in each.truncation]) for name in ("steps", "error"))
-    return chart([Line(x=x, y=y)], xlabel="k, steps that it sees", ylabel="mean absolute error")
+    return chart([Line(x=x, y=y)], xlabel="k, steps that it sees", ylabel="mean absolute error", whole=True)
 
 
 def _remarks(study: PreparedStudy, result: StudyResult) -> str:
