@@ -230,8 +230,23 @@ def test_dates_are_drawn_in_a_unit_that_series_are_a_few_of(step: float, unit: s
     data = DataConfig(id="row", key="ride", order="day", inputs=("x",), target=("y",))
     frame = pl.DataFrame({"ride": ["a"] * 5 + ["b"] * 2, "day": [step * n for n in (0, 1, 2, 3, 4, 9, 10)]})
     table = Table(Path("rides.csv"), data, frame, np.array([5, 2]), of_dates=True)
-    assert TimeAxis.of(table) == (f"day, {unit} from the start", seconds)
-    assert TimeAxis.of(replace(table, of_dates=False)) == ("day", 1.0)
+    assert TimeAxis.of(table) == (f"day, {unit} from the start", seconds, True)
+    assert TimeAxis.of(replace(table, of_dates=False)) == ("day", 1.0, False)
+
+
+def test_times_that_begin_far_from_0_are_drawn_from_the_start_of_each_series() -> None:
+    """Seconds of Unix: five steps of a day, and two steps of the year before."""
+    data = DataConfig(id="row", key="ride", order="at", inputs=("x",), target=("y",))
+    at = [1.6e9 + 10 * n for n in range(5)] + [1.5e9, 1.5e9 + 10]
+    table = Table(Path("rides.csv"), data, pl.DataFrame({"ride": [*"aaaaabb"], "at": at}), np.array([5, 2]))
+    axis = TimeAxis.of(table)
+    assert axis == ("at, from the start", 1.0, True)
+    assert axis.of_rows(table).tolist() == [0, 10, 20, 30, 40, 0, 10]
+    assert axis.of_series(table, 5, slice(6, 7)).tolist() == [10]
+    near = replace(table, frame=table.frame.with_columns(pl.Series("at", [1.0, 2, 3, 4, 5, 11, 12])))
+    axis = TimeAxis.of(near)
+    assert axis == ("at", 1.0, False) and axis.of_series(near, 5, slice(5, 7)).tolist() == [11, 12]
+    assert TimeAxis.of(replace(near, since_start=True)).from_start  # whole numbers that float64 does not hold
 
 
 def test_without_inputs_there_is_no_chart_of_them(trained: Path) -> None:

@@ -21,7 +21,15 @@ from tiny_classes import Songs
 from foldline.cli import report as verb
 from foldline.core.console import Terminal
 from foldline.experiment import stored_experiment
-from foldline.output.report import ReportData, classes_section, curves_section, decided, examples_section, score_section
+from foldline.output.report import (
+    ReportData,
+    classes_section,
+    curves_section,
+    decided,
+    error_section,
+    examples_section,
+    score_section,
+)
 from foldline.output.report.report_data import SUBMITTED
 
 ALWAYS = [
@@ -168,6 +176,30 @@ def test_accuracy_is_shown_of_slices_and_log_loss_of_single_series(trained_songs
     worst = found.data.series_error(found.data.before_post).argmax()
     shown = re.findall(r"<b>worst</b>: song (\w+),", examples_section.examples(found.data))
     assert shown == [found.songs.frames()["train"]["song"].unique(maintain_order=True)[int(worst)]]
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+def test_losses_of_probabilities_are_not_shown_of_submitted_labels(kind: str, trained_songs: Train) -> None:
+    found = trained_songs(Songs(kind))
+    blend = found.data.known(found.data.before_post)
+    result = found.data.result
+    best = result.blended == result.blended.max(axis=1, keepdims=True)
+    labels = np.asarray(best if kind == "multiclass" else result.blended >= 0.5, dtype=float)
+    scores = {**result.scores, "class factors fitted": [*result.scores.values()][-1]}
+    data = replace(found.data, result=replace(result, blended=labels, scores=scores))
+    assert data.has_labels and list(data.probabilities) == ["hybrid", "lightgbm", "blend of the models"]
+    np.testing.assert_array_equal(data.known(data.probabilities["blend of the models"]), blend)
+    loss = data.series_error(data.before_post)
+    assert f"{loss[np.isfinite(loss)].max():.3f}</small>" in examples_section.examples(data)
+    for body in (error_section.error_curves(data), curves_section.reliabilities(data)):
+        assert "blend of the models" in body and "submitted" not in body
+    slices = score_section.by_slice(data)
+    assert rows(slices)[0][2] == "blend of the models" and "of the blend of the models, before labels" in slices
+    if kind != "multiclass":
+        assert SUBMITTED not in curves_section.thresholds(data)
+    assert "of what is submitted" in classes_section.by_class(data).replace("Of", "of")
+    if kind == "multiclass":
+        assert "; class factors, fitted on the other folds, decide." in classes_section.confusions(data)
 
 
 def test_the_best_is_that_of_the_highest_score_too(trained_songs: Train) -> None:

@@ -57,7 +57,7 @@ def _facts(search: Search, ended: list[FrozenTrial], complete: list[FrozenTrial]
         (f"{best:.4f}", f"best {metric.name}"),
         (str(len(complete)), "complete trials"),
         (str(len(ended) - len(complete)), "pruned"),
-        (listed(search.tune.folds), "folds the search saw"),
+        (named("fold", search.tune.folds), "seen by the search"),
     ]
 
 

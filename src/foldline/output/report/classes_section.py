@@ -6,6 +6,7 @@ import numpy as np
 
 from foldline.core.pages import Dots, Line, Mark, chart, collapsed, figures, legend, matrix, note, table
 from foldline.data.task import WITH_LABELS
+from foldline.ensemble.decisions import STEPS
 from foldline.output.report.decided import Rates, confusion, most_confused
 from foldline.output.report.report_data import ReportData
 
@@ -50,6 +51,9 @@ def confusions(report: ReportData) -> str:
 
 def _decision(report: ReportData) -> str:
     """Say how a label is decided, as the end of a sentence."""
+    fitted = next((step for step in report.result.processed if step in STEPS.values()), "")
+    if fitted:
+        return f"; {fitted}, fitted on the other folds, decide"
     ways = {
         "multiclass": "; the most probable class is decided",
         "binary": f"; {report.competition.train.classes[1]} is decided above a probability of 0.5",

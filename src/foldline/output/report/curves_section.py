@@ -9,7 +9,7 @@ import numpy as np
 from foldline.core.pages import COLORS, Dots, Line, Mark, chart, figures, legend, note, table
 from foldline.output.report.decided import BINS, Curves, curves, reliability, thinned
 from foldline.output.report.error_section import styles_of
-from foldline.output.report.report_data import SUBMITTED, ReportData
+from foldline.output.report.report_data import ReportData
 
 LABELS = 6  # most labels of a multilabel target that have curves
 
@@ -18,8 +18,8 @@ def reliabilities(report: ReportData) -> str:
     """Draw how often what is predicted happens, by its probability; empty where no probabilities are predicted."""
     if report.kind not in ("binary", "multiclass", "multilabel"):
         return ""
-    styles, marks = styles_of(report), list[Mark]()
-    for name, values in report.predictions.items():
+    styles, marks = styles_of(report.probabilities), list[Mark]()
+    for name, values in report.probabilities.items():
         found = reliability(*_events(report, values))
         there = found.answers > 0
         x, y = found.probability[there], found.share[there]
@@ -30,11 +30,11 @@ def reliabilities(report: ReportData) -> str:
     )
     rows = [
         [f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}", f"{count:,.0f}", f"{probability:.3f}", f"{share:.3f}"]
-        for place, (count, probability, share) in enumerate(zip(*found, strict=True))  # of SUBMITTED, the last one
+        for place, (count, probability, share) in enumerate(zip(*found, strict=True))  # of the last one
         if count
     ]
     listed = table(["probability", "answers", "mean", "share true"], rows, plain=True) + note(
-        f"Of what is submitted, out-of-fold. Mean distance from the diagonal, by answers: {found.gap:.4f} (expected "
+        f"Of {report.of_probabilities}, out-of-fold. Mean distance from the diagonal, by answers: {found.gap:.4f} (expected "
         f"calibration error){report.weighing}."
     )
     return figures([("", f"{legend([ideal, *marks])}{picture}"), ("", listed)], least=340)
@@ -77,14 +77,20 @@ def thresholds(report: ReportData) -> str:
     return f"{figures(pictures)}<br>{listed}" + note(_remark(report, left))
 
 
+def _last(report: ReportData) -> str:
+    """Name what is submitted, or becomes it when labels are decided."""
+    return next(reversed(report.probabilities))
+
+
 def _curves(report: ReportData) -> tuple[dict[str, Curves], dict[str, str]]:
-    """Compute the curves of each member (binary) or of each label of what is submitted, and choose their colours."""
+    """Compute the curves of each member (binary) or of each label of the last one, and choose their colours."""
     truth = report.known(report.truth)
     if report.kind == "binary":
-        pairs = {name: (truth[:, 0], report.known(values)[:, 0]) for name, values in report.predictions.items()}
-        styles = styles_of(report)
+        shown = report.probabilities
+        pairs = {name: (truth[:, 0], report.known(values)[:, 0]) for name, values in shown.items()}
+        styles = styles_of(shown)
     elif report.kind == "multilabel":
-        values = report.known(report.result.blended)
+        values = report.known(report.probabilities[_last(report)])
         pairs = {name: (truth[:, k], values[:, k]) for k, name in enumerate(report.names[:LABELS])}
         styles = dict(zip(pairs, COLORS, strict=False))
     else:
@@ -99,7 +105,7 @@ def _remark(report: ReportData, left: int) -> str:
         "is scored on."
     )
     if report.kind == "multilabel":
-        text = f"Of what is submitted. {text}"
+        text = f"Of {report.of_probabilities}. {text}"
     return f"{text} {left} more labels are not drawn." if left else text
 
 
@@ -128,11 +134,11 @@ def _by_threshold(report: ReportData, found: Mapping[str, Curves], styles: Mappi
             x, y = thinned(each.threshold, each.f1)
             marks.append(Line(x=x, y=y, style=styles[name], label=f"F1 of {name}"))
     else:
-        each = found[SUBMITTED]
+        each = found[_last(report)]
         parts = {"F1": each.f1, "precision": each.precision[:-1], "recall": each.recall[:-1]}
         for (name, values), style in zip(parts.items(), ("accent", "c1", "c3"), strict=True):
             x, y = thinned(each.threshold, values)
             marks.append(Line(x=x, y=y, style=style, label=name))
     picture = chart(marks, xlabel="threshold of the probability", height=300, holds=(0, 1))
-    title = "by threshold" if report.kind == "multilabel" else f"by threshold, {SUBMITTED}"
+    title = "by threshold" if report.kind == "multilabel" else f"by threshold, {_last(report)}"
     return f"{title}{legend(marks)}", picture

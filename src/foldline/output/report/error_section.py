@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from foldline.core.pages import COLORS, Dots, Line, Mark, chart, figures, legend, note, table
-from foldline.output.report.report_data import SUBMITTED, ReportData
+from foldline.output.report.report_data import ReportData
 
 BINS = 12  # of the calibration, of equally many values each
 POINTS = 100  # of the curve of sorted series errors
@@ -14,10 +16,11 @@ LEAST = 1e-4  # of the largest error; smaller ones are left out of the logarithm
 
 def error_curves(report: ReportData) -> str:
     """Draw the metric, or the nearest loss, at each step where there are answers, and that of all series, sorted."""
-    styles = styles_of(report)
     by_series: list[Mark] = []
+    predictions = report.shown_by(report.series_metric)
+    styles = styles_of(predictions)
     share = np.linspace(0, 100, POINTS + 1)
-    for name, values in report.predictions.items():
+    for name, values in predictions.items():
         known = report.series_error(values)
         curve = np.percentile(known[np.isfinite(known)], share)
         curve[curve < LEAST * curve[-1]] = np.nan
@@ -29,19 +32,22 @@ def error_curves(report: ReportData) -> str:
             chart(by_series, xlabel="% of the series", ylabel=f"{loss} of a series", width=500, height=250, log=True),
         )
     ]
-    if not report.train.on_series:
-        pictures.insert(0, ("by step", _by_step(report, styles)))
-    return f"{legend(by_series)}{figures(pictures, least=340)}{_remark(report)}"
+    by_step = [] if report.train.on_series else _by_step(report)
+    if by_step:
+        axis, shown = report.time_axis.label, report.slice_metric.name
+        picture = chart(by_step, xlabel=axis, ylabel=shown, width=500, height=250, zero=True)
+        pictures.insert(0, ("by step", picture))
+    return f"{legend([*by_series, *by_step])}{figures(pictures, least=340)}{_remark(report)}"
 
 
-def _by_step(report: ReportData, styles: dict[str, str]) -> str:
+def _by_step(report: ReportData) -> list[Mark]:
     time, kept = _time(report)
-    marks = [
-        Line(x=time, y=report.step_error(values)[kept], style=styles[name])
-        for name, values in report.predictions.items()
+    predictions = report.shown_by(report.slice_metric)
+    styles = styles_of(predictions)
+    return [
+        Line(x=time, y=report.step_error(values)[kept], style=styles[name], label=name)
+        for name, values in predictions.items()
     ]
-    shown = report.slice_metric.name
-    return chart(marks, xlabel=report.time_axis.label, ylabel=shown, width=500, height=250, zero=True)
 
 
 def _remark(report: ReportData) -> str:
@@ -53,10 +59,10 @@ def _remark(report: ReportData) -> str:
     return note(f"{shown.capitalize()}, because {metric} {why}.")
 
 
-def styles_of(report: ReportData) -> dict[str, str]:
-    """Choose a colour for each member; what is submitted has the accent."""
-    members = [name for name in report.predictions if name != SUBMITTED]
-    return {name: COLORS[place % len(COLORS)] for place, name in enumerate(members)} | {SUBMITTED: "accent"}
+def styles_of(predictions: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Choose a colour for each member; the last one, which is or becomes what is submitted, has the accent."""
+    *members, last = predictions
+    return {name: COLORS[place % len(COLORS)] for place, name in enumerate(members)} | {last: "accent"}
 
 
 def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
@@ -65,16 +71,14 @@ def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
     scored, step = store.scored, store.step_of_answer[store.scored]
     count = np.bincount(step, minlength=store.longest)
     kept = count > 0.01 * count.max()  # where under 1 % of the series are left, the curve is noise
-    frame = report.competition.train.frame
-    order = frame[report.config.data.order].to_numpy()[scored] / report.time_axis.unit
-    return np.bincount(step, order, store.longest)[kept] / count[kept], kept
+    return np.bincount(step, report.time_axis.of_rows(report.competition.train)[scored], store.longest)[kept] / count[kept], kept
 
 
 def calibration(report: ReportData) -> str:
     """Draw the members' expected errors against their errors; empty where no head predicts its error."""
     if not report.spreads or report.kind not in ("regression", "ordinal"):
         return ""
-    styles, rows = styles_of(report), []
+    styles, rows = styles_of(report.predictions), []
     curves: list[Mark] = []
     for label, spread in report.spreads.items():
         inside = report.train.scored

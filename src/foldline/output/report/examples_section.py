@@ -10,7 +10,7 @@ from foldline.core.pages import COLORS, Line, Mark, chart, figures, legend, note
 from foldline.data.metrics.options import CLASSES
 from foldline.data.task import SHARES
 from foldline.output.report import example_answers
-from foldline.output.report.report_data import ReportData
+from foldline.output.report.report_data import SUBMITTED, ReportData
 
 RANKS = {"best": 0.0, "better quarter": 0.25, "median": 0.5, "worse quarter": 0.75, "worst 5 %": 0.95, "worst": 1.0}
 MARGIN = 3  # steps that are drawn before the first and after the last scored one
@@ -59,7 +59,7 @@ def caption(report: ReportData, name: str, number: int) -> str:
     statics = "".join(f", {column} {row[column]}" for column in data.static)
     errors = [report.series_error(values)[number] for values in (report.before_post, report.result.blended)]
     shown = f"{errors[0]:.3f}"
-    if report.result.processed:
+    if report.result.processed and SUBMITTED in report.shown_by(report.series_metric):
         shown += f" by the models, {errors[1]:.3f} submitted"
     loss = escape(report.series_metric.name)
     return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>{loss} {shown}</small>"
@@ -67,14 +67,13 @@ def caption(report: ReportData, name: str, number: int) -> str:
 
 def window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
     """Find the rows of a series that are drawn, and their times, (rows,): all where it has one answer."""
-    table, store = report.competition.train, report.train
+    store = report.train
     first, end = int(store.offsets[number]), int(store.offsets[number] + store.lengths[number])
     shown = slice(first, end)
     if not store.on_series:
         rows = first + np.flatnonzero(store.scored[first:end])
         shown = slice(max(int(rows[0]) - MARGIN, first), min(int(rows[-1]) + 1 + MARGIN, end))
-    time = table.frame[report.config.data.order].slice(shown.start, shown.stop - shown.start)
-    return shown, time.to_numpy().astype(float) / report.time_axis.unit
+    return shown, report.time_axis.of_series(report.competition.train, first, shown)
 
 
 def _inputs(report: ReportData, number: int) -> list[Mark]:

@@ -31,6 +31,7 @@ from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 
 SUBMITTED = "submitted"  # name of the predictions in the last row of the score table, in all other tables
+FAR = 10  # times the longest series, from which on the first times are far from 0
 UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}  # s, of an axis of dates
 RankedTables = tuple[Ranked | None, Ranked | None]  # the same of ranked rows; None: post.ranked is off
 ExactTables = tuple[Exact | None, Exact | None]  # exact rows of the train and test tables; None: post.decode is off
@@ -71,21 +72,39 @@ def _commit() -> str:
 
 
 class TimeAxis(NamedTuple):
-    """How times are drawn: the column of the order, or where that was dates the time from the start of a series."""
+    """How times are drawn: as the column of the order has them, or from the start of each series.
+
+    From the start where they were dates, and where they begin far from 0, as seconds of Unix do: the axis would have
+    numbers of ten digits, and the mean over series that begin at different times would say nothing of a step.
+    """
 
     label: str
     unit: float  # of the order column
+    from_start: bool  # whether the first time of a series is 0
 
     @classmethod
     def of(cls, table: Table) -> TimeAxis:
         """Choose the largest unit that the longest series is a few of."""
         order = table.data.order
-        if not table.of_dates:
-            return cls(order, 1.0)
         times = table.frame[order].to_numpy()
-        span = float((times[table.starts + table.lengths - 1] - times[table.starts]).max())
+        first = times[table.starts]
+        span = float((times[table.starts + table.lengths - 1] - first).max())
+        if not table.of_dates:
+            from_start = table.since_start or float(np.abs(first).max()) > FAR * span
+            return cls(f"{order}, from the start" if from_start else order, 1.0, from_start)
         unit = next((unit for unit, seconds in UNITS.items() if span >= 3 * seconds), "seconds")
-        return cls(f"{order}, {unit} from the start", UNITS[unit])
+        return cls(f"{order}, {unit} from the start", UNITS[unit], True)
+
+    def of_rows(self, table: Table) -> np.ndarray:
+        """Return the time of each row, (R,)."""
+        times = table.since_first if self.from_start else table.frame[table.data.order].to_numpy()
+        return np.asarray(times / self.unit)
+
+    def of_series(self, table: Table, first: int, shown: slice) -> np.ndarray:
+        """Return the times of some rows of the series that begins with row `first`, (rows,)."""
+        times = table.frame[table.data.order]
+        start = float(times[first]) if self.from_start else 0.0
+        return (times.slice(shown.start, shown.stop - shown.start).to_numpy().astype(float) - start) / self.unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +188,30 @@ class ReportData:
         """Out-of-fold predictions, (R, K), of each member, and last of SUBMITTED."""
         members = dict(zip(self.result.labels, self.result.member_predictions, strict=True))
         return members | {SUBMITTED: self.result.blended}
+
+    @cached_property
+    def has_labels(self) -> bool:
+        """Whether what is submitted are decided labels, zeros and ones, of models that predict probabilities."""
+        submitted = self.known(self.result.blended)
+        zeros_and_ones = bool(((submitted == 0) | (submitted == 1)).all())
+        return self.kind in ("binary", "multiclass", "multilabel") and zeros_and_ones
+
+    @cached_property
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """The predictions; where labels are submitted, the blend before they are decided in their place, (R, K)."""
+        if not self.has_labels:
+            return self.predictions
+        members = dict(zip(self.result.labels, self.result.member_predictions, strict=True))
+        return members | {self.models: self.before_post}
+
+    def shown_by(self, metric: Metric) -> dict[str, np.ndarray]:
+        """Return the predictions that a metric says something of: of labels a loss of probabilities says nothing."""
+        return self.predictions if metric.needs == "labels" else self.probabilities
+
+    @property
+    def of_probabilities(self) -> str:
+        """Say whose the last of the probabilities are, as in a sentence."""
+        return f"the {self.models}, before labels are decided" if self.has_labels else "what is submitted"
 
     @cached_property
     def before_post(self) -> np.ndarray:

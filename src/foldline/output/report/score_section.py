@@ -127,20 +127,26 @@ def targets_csv(report: ReportData) -> str:
 
 
 def by_slice(report: ReportData) -> str:
-    """Make a table of slices: what is submitted, each member, and what is submitted in each fold; empty without any."""
+    """Make a table of slices: what is submitted, each member, and what is submitted in each fold; empty without any.
+
+    Labels that are submitted have no losses of probabilities: then it is what they are decided of.
+    """
     counts, every = report.loss_table.counts, slices(report)
     if not every:
         return ""
-    sums = {name: _sums(report, values) for name, values in report.predictions.items()}
-    members, folds = report.result.labels, np.unique(report.fold[report.fold >= 0])
+    shown = report.shown_by(report.slice_metric)
+    sums = {name: _sums(report, values) for name, values in shown.items()}
+    *members, last = shown
+    folds = np.unique(report.fold[report.fold >= 0])
     rows = []
     for each in every:
-        scores = [_score(report, each, sums[name]) for name in (SUBMITTED, *members)]
-        scores += [_score(report, each, sums[SUBMITTED], report.fold == number) for number in folds]
+        scores = [_score(report, each, sums[name]) for name in (last, *members)]
+        scores += [_score(report, each, sums[last], report.fold == number) for number in folds]
         share = each.of(counts).sum() / counts.sum()
         rows.append([f"{each.group}: {each.name}", f"{share:.1%}", *(_text(score) for score in scores)])
-    columns = ["slice", "values", SUBMITTED, *members, *(f"fold {number}" for number in folds)]
-    text = f"{_shown(report)}, out-of-fold; the columns of folds are of what is submitted."
+    columns = ["slice", "values", last, *members, *(f"fold {number}" for number in folds)]
+    whose = "what is submitted" if last == SUBMITTED else report.of_probabilities
+    text = f"{_shown(report)}, out-of-fold; the columns of folds are of {whose}."
     if not report.train.on_series:
         text += " Phases are thirds of the scored steps of a series"
         text += "." if report.is_exact is None else "; exact values are those that are read back."
@@ -168,7 +174,7 @@ def slices(report: ReportData) -> list[Slice]:
 
 
 def values(report: ReportData) -> dict[str, float]:
-    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what is submitted.
+    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what is submitted, or is decided.
 
     Where the metric is no mean of losses, the names of slices say which loss they show.
     """
@@ -178,7 +184,8 @@ def values(report: ReportData) -> dict[str, float]:
     for name, scores in report.result.scores.items():
         found |= {f"scores/{name}/fold {number}": score for number, score in enumerate(scores[:-1])}
         found[f"scores/{name}/all"] = scores[-1]
-    sums = _sums(report, report.result.blended)
+    *_, (_, last) = report.shown_by(report.slice_metric).items()
+    sums = _sums(report, last)
     head = "slices" if report.metric.loss is not None else f"slices, {report.slice_metric.name}"
     return found | {f"{head}/{each.group}/{each.name}": _score(report, each, sums) for each in slices(report)}
 
@@ -208,8 +215,10 @@ def by_statics(report: ReportData) -> str:
     shown = {"models": report.before_post, SUBMITTED: report.result.blended}
     after = f": after {' and '.join(report.result.processed)}" if report.result.processed else ""
     title = {"models": report.models, SUBMITTED: f"{SUBMITTED}{after}"}
-    same = np.array_equal(shown["models"], shown[SUBMITTED])
-    pictures = [(escape(title[name]), _matrix(report, shown[name])) for name in ([SUBMITTED] if same else shown)]
+    names = [SUBMITTED] if np.array_equal(shown["models"], shown[SUBMITTED]) else [*shown]
+    if SUBMITTED not in report.shown_by(report.slice_metric):
+        names = ["models"]
+    pictures = [(escape(title[name]), _matrix(report, shown[name])) for name in names]
     return figures(pictures) + note(
         f"{_shown(report)} over all scored values of the series with these values of "
         f"{static[0]} (down) and {static[1]} (across); the stronger the shade, the larger."
