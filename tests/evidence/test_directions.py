@@ -61,7 +61,7 @@ def test_a_low_auc_is_pruned() -> None:
 def test_the_final_check_says_higher() -> None:
     scores = ConfigScores(seen=(0.7,), unseen=(0.7, 0.7)), ConfigScores(seen=(0.9,), unseen=(0.8, 0.8))
     check = FinalCheck((1, 2), (0,), *scores, gain_of(np.array([0.1, 0.1]), np.array([]), k=3), promised=0.2)
-    assert "better on folds 1, 2 with seeds 0: auc higher by 0.1000" in verdict(check, AUC)
+    assert "better on folds 1, 2 with seed 0: auc higher by 0.1000" in verdict(check, AUC)
     assert [row[-1] for row in check_rows(check, AUC)] == ["0.2000", "0.1000", "0.1000"]
 
 

@@ -127,7 +127,7 @@ def test_a_search_that_finds_nothing_better_says_so(
 def test_a_dry_run_trains_nothing(search_file: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run(*searches.TUNE, "--dry-run", "--hours", "2", "--workers=3")
     out = capsys.readouterr().out
-    assert "6 trials or 2 h, folds 0, 1, seeds 0, 3 workers" in out and "2 to 60, log" in out
+    assert "6 trials or 2 h, folds 0, 1, seed 0, 3 workers" in out and "2 to 60, log" in out
     assert not cells(home) and not list((home / "runs").glob("search/*")) and not list((home / "folds").glob("*"))
 
 

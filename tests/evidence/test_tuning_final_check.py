@@ -68,7 +68,7 @@ def test_the_optimism_is_the_promised_minus_the_measured_gain() -> None:
     )
     assert check.optimism == pytest.approx(0.4)
     assert [row[-1] for row in check_rows(check, MAE)] == ["0.5000", "0.1000", "0.4000"]
-    assert verdict(check, MAE).startswith("The best config is better on folds 2 with seeds 0, 1: mae lower by 0.1000")
+    assert verdict(check, MAE).startswith("The best config is better on fold 2 with seeds 0, 1: mae lower by 0.1000")
     worse = replace(check, gain=gain_of(np.array([-0.1]), np.array([0.5, 0.5]), k=3))
     assert "mae higher by 0.1000" in verdict(worse, MAE)
     assert "nothing better" in verdict(None, MAE)

@@ -139,12 +139,11 @@ def _summary(search: Search, ready: PreparedExperiment, count: int, terminal: Te
     )
     limit = f"{tune.trials} trials" + (f" or {tune.hours:g} h" if tune.hours else "")
     terminal.say(
-        f"search: {limit}, folds {tuning_page.listed(tune.folds)}, seeds {tuning_page.listed(tune.seeds)}, "
-        f"{count} workers"
+        f"search: {limit}, {tuning_page.named('fold', tune.folds)}, {tuning_page.named('seed', tune.seeds)}, "
+        f"{count} worker{'s' * (count != 1)}"
     )
-    terminal.say(
-        f"final check: folds {tuning_page.listed(tune.check_folds)}, seeds {tuning_page.listed(tune.check_seeds)}"
-    )
+    where = [tuning_page.named(*each) for each in (("fold", tune.check_folds), ("seed", tune.check_seeds))]
+    terminal.say(f"final check: {', '.join(where)}")
     rows = [[key, *_described(entry)] for key, entry in search.space.entries.items()]
     terminal.table("", ["space", "values", "where"], rows)
 

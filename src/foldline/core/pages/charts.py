@@ -95,7 +95,9 @@ def chart(
         parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
     wide = " wide" if width >= WIDE else ""
     drawn = ", ".join(dict.fromkeys(mark.label for mark in marks if mark.label))
-    said = f"{ylabel or 'lines'}{f' over {xlabel}' if xlabel else ''}{f': {drawn}' if drawn else ''}"  # to who sees none
+    said = (
+        f"{ylabel or 'lines'}{f' over {xlabel}' if xlabel else ''}{f': {drawn}' if drawn else ''}"  # to who sees none
+    )
     return (
         f"<svg class='chart{wide}' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
         f"role='img' aria-label='{escape(said)}'>{''.join(parts)}</svg>"

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from foldline.core import pages
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, as_written, svg
 from foldline.core.pages import Facts, collapsed, note, table
+from foldline.core.pages.charts import log_ticks, numbers
 from foldline.data.metrics import Metric
 from foldline.evidence.ablation.fold_values import POOLED
 from foldline.evidence.tuning.final_check import FinalCheck
@@ -29,6 +30,8 @@ from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
 
 LISTED = 20  # trials in the table, best first
+EDGE = 0.03  # of an axis' length, beyond the scores that it shows: room for a dot at the edge
+LABELS = 4  # most numbers along the logarithmic axis of a panel
 ENOUGH = 8  # complete trials from which importance says anything
 
 
@@ -66,7 +69,7 @@ def verdict(check: FinalCheck | None, metric: Metric) -> str:
     if check is None:
         return "The search found nothing better than the config it started from."
     gain = check.gain
-    where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
+    where = f"on {named('fold', check.folds)} with {named('seed', check.seeds)}"
     if math.isinf(gain.high):
         return f"Can't tell whether the best config is better {where}: too few folds to estimate a variance. Use more."
     change = f"{metric.name} {metric.worse if gain.mean < 0 else metric.better} by {abs(gain.mean):.4f}"
@@ -76,9 +79,9 @@ def verdict(check: FinalCheck | None, metric: Metric) -> str:
     return f"The best config is {gain.verdict} {where}: {change}, {span}."
 
 
-def listed(numbers: Sequence[int]) -> str:
-    """Format numbers as `0, 1, 2`."""
-    return ", ".join(map(str, numbers))
+def named(noun: str, numbers: Sequence[int]) -> str:
+    """Name some folds or seeds by their numbers: `fold 0`, `folds 1, 2`."""
+    return f"{noun}{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
 
 
 def check_rows(check: FinalCheck, metric: Metric) -> list[list[str]]:
@@ -122,8 +125,8 @@ def history(trials: list[FrozenTrial], metric: Metric) -> str:
         costs = [metric.cost(value) for value in values]
         window = _window(costs)
 
-        def shown(costs: Any) -> list[float]:
-            return [metric.cost(float(cost)) for cost in np.minimum(costs, window[1])]
+        def shown(costs: Sequence[float] | np.ndarray) -> list[float]:
+            return _at_the_edge(costs, window[1], metric)
 
         axes.plot(numbers, shown(costs), "o", color=COLORS[0], label="complete")
         axes.step(numbers, shown(np.minimum.accumulate(costs)), where="post", color=COLORS[1], label="best so far")
@@ -137,16 +140,21 @@ def history(trials: list[FrozenTrial], metric: Metric) -> str:
                 fillstyle="none",
                 label="pruned",
             )
-        axes.set_ylim(*_scores_of(window[0], window[1] + 0.03 * (window[1] - window[0]), metric))
+        axes.set_ylim(*_scores_of(*window, metric))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set(xlabel="trial", ylabel=f"{as_written(metric.name)} ({metric.better} is better)")
         axes.legend(frameon=False)
         return svg(figure)
 
 
+def _at_the_edge(costs: Sequence[float] | np.ndarray, most: float, metric: Metric) -> list[float]:
+    """Turn costs into scores, those above `most` into that of `most`."""
+    return [metric.cost(float(cost)) for cost in np.minimum(costs, most)]
+
+
 def _scores_of(low: float, high: float, metric: Metric) -> tuple[float, float]:
-    """Turn the ends of a range of costs into those of scores, the lower one first."""
-    ends = metric.cost(low), metric.cost(high)
+    """Turn a window of costs into the limits of an axis of scores, with room for a dot at its worse end."""
+    ends = metric.cost(low), metric.cost(high + EDGE * (high - low))
     return min(ends), max(ends)
 
 
@@ -191,11 +199,14 @@ def slices(search: Search, trials: list[FrozenTrial], metric: Metric) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 2.2 * rows), layout="constrained")
         panels = figure.subplots(rows, 3, squeeze=False).ravel()
-        costs = _window([metric.cost(trial.value) for trial in complete if trial.value is not None])
-        window = _scores_of(*costs, metric)
+        window = _window([metric.cost(trial.value) for trial in complete if trial.value is not None])
         for axes, (key, entry) in zip(panels, entries, strict=False):
-            _slice(axes, key, entry, complete)
-            axes.set_ylim(*window)
+            having = [trial for trial in complete if key in trial.params and trial.value is not None]
+            scores = _at_the_edge(
+                [metric.cost(trial.value) for trial in having if trial.value is not None], window[1], metric
+            )
+            _slice(axes, key, entry, [trial.params[key] for trial in having], scores)
+            axes.set_ylim(*_scores_of(*window, metric))
         for axes in panels[len(entries) :]:
             axes.axis("off")
         for axes in panels[::3]:
@@ -203,19 +214,27 @@ def slices(search: Search, trials: list[FrozenTrial], metric: Metric) -> str:
         return svg(figure)
 
 
-def _slice(axes: Any, key: str, entry: SpaceEntry, complete: list[FrozenTrial]) -> None:
-    points = [(trial.params[key], trial.value) for trial in complete if key in trial.params]
-    names, scores = zip(*points, strict=True)
+def _slice(axes: Any, key: str, entry: SpaceEntry, values: list[Any], scores: list[float]) -> None:
+    """Draw one panel. values: of the entry in each trial that has it; scores: of these."""
     if entry.choices is None:
-        axes.plot(names, scores, "o", markersize=4, alpha=0.8)
-        axes.set_xscale("log" if entry.log else "linear")
-        axes.minorticks_off()
-        if entry.whole and not entry.log:
+        axes.plot(values, scores, "o", markersize=4, alpha=0.8)
+        if entry.log:
+            axes.set_xscale("log")
+            places = _log_places(*axes.get_xlim())
+            axes.set_xticks(places, numbers(places))
+        elif entry.whole:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+        axes.minorticks_off()
     else:
-        axes.plot([entry.names.index(name) for name in names], scores, "o", markersize=4, alpha=0.8)
+        axes.plot([entry.names.index(name) for name in values], scores, "o", markersize=4, alpha=0.8)
         axes.set_xticks(range(len(entry.names)), [as_written(str(name)) for name in entry.names], rotation=20)
     axes.set_title(as_written(key), fontsize=9)
+
+
+def _log_places(low: float, high: float) -> list[float]:
+    """Choose the ticks of a narrow logarithmic axis: few enough that their numbers stand side by side."""
+    places = log_ticks(low, high)
+    return places[:: -(-len(places) // LABELS)]
 
 
 def _trials(ranked: list[FrozenTrial]) -> str:

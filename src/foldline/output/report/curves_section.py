@@ -34,8 +34,8 @@ def reliabilities(report: ReportData) -> str:
         if count
     ]
     listed = table(["probability", "answers", "mean", "share true"], rows, plain=True) + note(
-        f"Of {report.of_probabilities}, out-of-fold. Mean distance from the diagonal, by answers: {found.gap:.4f} (expected "
-        f"calibration error){report.weighing}."
+        f"Of {report.of_probabilities}, out-of-fold. Mean distance from the diagonal, by answers: {found.gap:.4f} "
+        f"(expected calibration error){report.weighing}."
     )
     return figures([("", f"{legend([ideal, *marks])}{picture}"), ("", listed)], least=340)
 

@@ -71,7 +71,9 @@ def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
     scored, step = store.scored, store.step_of_answer[store.scored]
     count = np.bincount(step, minlength=store.longest)
     kept = count > 0.01 * count.max()  # where under 1 % of the series are left, the curve is noise
-    return np.bincount(step, report.time_axis.of_rows(report.competition.train)[scored], store.longest)[kept] / count[kept], kept
+    return np.bincount(step, report.time_axis.of_rows(report.competition.train)[scored], store.longest)[kept] / count[
+        kept
+    ], kept
 
 
 def calibration(report: ReportData) -> str:

@@ -174,7 +174,7 @@ def slices(report: ReportData) -> list[Slice]:
 
 
 def values(report: ReportData) -> dict[str, float]:
-    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what is submitted, or is decided.
+    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what `by_slice` shows.
 
     Where the metric is no mean of losses, the names of slices say which loss they show.
     """
