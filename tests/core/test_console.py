@@ -55,6 +55,35 @@ def test_names_in_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> 
     assert all(text in out for text in ("data [/old]/rides", "speed [m/s]", "slope [/]", "[red]"))
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_wider_than_the_terminal_is_printed_in_parts(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """No number and no word is broken or cut, and each part says whose rows these are."""
+    columns = ["experiment", *(f"fold {number}" for number in range(12)), "95 % over series", "blend"]
+    names = ["quickstart/f9ac53ecb61b6f5f", "rides"]
+    numbers = [[f"{row}.{1000 + fold}" for fold in range(12)] for row in range(2)]
+    terminal = Terminal()
+    terminal.console.width = width
+    rows = [[name, *scores, "0.2446 to 0.5704", "lightgbm 0.96"] for name, scores in zip(names, numbers, strict=True)]
+    terminal.table("the title", columns, rows)
+    lines = capsys.readouterr().out.splitlines()
+    for cell in (*columns[1:], *numbers[0], *numbers[1]):
+        assert sum(f" {cell} " in line for line in lines) == 1
+    parts = sum(" experiment " in line for line in lines)
+    assert parts > 1 and all(sum(f" {name} " in line for line in lines) == parts for name in names)
+    assert sum("the title" in line for line in lines) == 1 and max(map(len, lines)) <= width
+    assert sum("0.2446 to 0.5704" in line for line in lines) == sum("lightgbm 0.96" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("width", [30, 40])
+def test_a_cell_longer_than_the_terminal_is_folded(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.console.width = width
+    terminal.table("", ["name", "score", "remark"], [["x" * 90, "0.123456", "beaten by the mean of all others"]])
+    out = capsys.readouterr().out
+    assert out.count("x") == 90 * out.count("name") and "0.123456" in out
+    assert max(map(len, out.splitlines())) <= width
+
+
 def test_a_long_table_is_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal().table("", ["fold", *(f"fold {number}" for number in range(12))], [["x" * 40, *["0.1234"] * 12]])
     assert "x" * 40 in (out := capsys.readouterr().out) and out.count("0.1234") == 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from foldline.core import notebook
+from foldline.core import notebook, table_parts
 from foldline.core.command_name import as_started
 from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
@@ -81,14 +81,17 @@ class Terminal:
             self.said.append(("warn", [text]))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table: columns of text are aligned left, of numbers right."""
+        """Print a table: columns of text are aligned left, of numbers right. One too wide is printed in parts."""
         self.said.append(("table", [title, columns, rows]))
-        table = Table(title=escape(title), title_justify="left", title_style="bold")
-        for name, text in zip(columns, is_text(columns, rows), strict=True):
-            table.add_column(escape(name), justify="left" if text else "right", overflow="fold" if text else "ellipsis")
-        for row in rows:
-            table.add_row(*(escape(as_started(cell)) for cell in row))
-        self.console.print(table)
+        rows, text = [[as_started(cell) for cell in row] for row in rows], is_text(columns, rows)
+        for part, places in enumerate(table_parts.parts(columns, rows, text, self.console.width)):
+            table = Table(title=escape(title) if part == 0 else None, title_justify="left", title_style="bold")
+            for place in places:
+                justify: Literal["left", "right"] = "left" if text[place] else "right"
+                table.add_column(escape(columns[place]), justify=justify, overflow="fold")
+            for row in rows:
+                table.add_row(*(escape(row[place]) for place in places))
+            self.console.print(table)
 
     def result(self, values: dict[str, Any], last: str) -> None:
         """Print the result of the verb: `values` with --json, the line `last` otherwise (also when quiet).
