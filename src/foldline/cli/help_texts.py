@@ -205,8 +205,8 @@ ESTIMATE = """\
 Writes id, pressure, sd and kind for every row of inspiration (u_out = 0) of a file of the ventilator competition. What
 the decoder proves is exact (its kinds; sd 0); all other rows are "estimated": a model of the rig's lung, bent through
 the exact rows of the same breath and held to what the controller says of the others; "ranked" where that leaves one
-solution. sd is the standard deviation of
-the error that the model expects, in cmH2O. Pressures in the file are not looked at.
+solution. sd is the standard deviation of the error that the model expects, in cmH2O. Pressures in the file are not
+looked at.
 
   ./run.sh estimate data/test.csv estimates.csv                          lungs that come with foldline: no training data
   ./run.sh estimate data/test.csv estimates.csv labels=data/train.csv    lungs fitted to your labels and to exact rows

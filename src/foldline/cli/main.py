@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from foldline import __version__
+from foldline.cli import help_layout
 from foldline.cli.verb_table import VERBS, Verb
 from foldline.core.command_name import as_started, started_as
 from foldline.core.errors import (
@@ -100,7 +101,7 @@ def _end(error: Exception, code: ExitCode, debug: bool) -> int:
 
 def _dispatch(argv: list[str], alone: bool) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        print(as_started(overview()))
+        print(help_layout.printed(as_started(overview())))
         return 0
     if argv[0] == "--version":
         print(__version__)
@@ -110,7 +111,7 @@ def _dispatch(argv: list[str], alone: bool) -> int:
         raise unknown("verb", name, VERBS, "./run.sh")
     own = rest[:1] if name == "bench" else rest  # what stands behind a benchmark's name is the benchmark's
     if "--help" in own or "-h" in own:
-        print(as_started(help_text(name, VERBS[name])))
+        print(help_layout.printed(as_started(help_text(name, VERBS[name]))))
         return 0
     arguments = parse(name, VERBS[name], rest)
     from foldline.core import console  # rich and the verbs' libraries take seconds: --help needs none of them
