@@ -180,6 +180,8 @@ def test_an_ablation_goes_on_past_variants_that_fail_and_says_so(
         "<td>wilder</td><td class='words'>failed</td>" in shown
         and "wilder failed and is in no comparison: The " in shown
     )
+    assert "<dd>1</dd><dt>variant compared</dt>" in shown and "<dd>3</dd><dt>failed</dt>" in shown
+    assert "4 variants of " in shown
     tiny.run(*words, "--json")
     assert json.loads(capsys.readouterr().out)["verdicts"]["wild"] == "failed"
     wild(home, "slow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 LONGEST = 1 << 31  # steps: generous, so that only slips are refused
 
@@ -66,6 +66,3 @@ class TrainingWindowsConfig:
     def shared(self) -> int:
         """Steps that two windows share at prediction, at least."""
         return self.predicted // 4 if self.overlap < 0 else self.overlap
-
-
-WEIGHTINGS: tuple[str, ...] = get_args(Weighting)

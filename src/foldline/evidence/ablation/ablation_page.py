@@ -27,7 +27,7 @@ def page(ablation: PreparedAblation, result: AblationResult, command: str) -> st
         ("Every fold and seed", _deltas(result)),
         ("How to make it again", _again(ablation, command)),
     ]
-    count = len(result.variants)
+    count = len(result.variants) + len(result.failed)
     lead = (
         f"{count} variants of {plan.base.name}, each on the baseline's own folds and seeds."
         if count > 1
@@ -40,7 +40,8 @@ def _facts(ablation: PreparedAblation, result: AblationResult) -> Facts:
     cells = {cell.key for prepared in ablation.prepared for cell in prepared.plan}
     return [
         (f"{result.score:.4f}", f"baseline's {ablation.plan.base.data.metric}, one seed"),
-        (str(len(result.variants)), "variants" if len(result.variants) > 1 else "variant"),
+        (str(len(result.variants)), f"variant{'s' * (len(result.variants) != 1)}{' compared' * bool(result.failed)}"),
+        *([(str(len(result.failed)), "failed")] if result.failed else []),
         (f"{result.folds} × {result.seeds}", "folds × seeds"),
         (f"{len(ablation.base.train.lengths):,}", "series"),
         (str(len(cells)), "cells"),
