@@ -44,7 +44,7 @@ class Config(SeriesConfig):
 
 
 class Quant:
-    """Trees, the length that they were fitted on, and the mean truth."""
+    """Trees, the length that they were fitted on, and the mean truth (of labels and shares: see `_mean`)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -69,7 +69,7 @@ class Quant:
             (n, K) predictions of the series themselves.
         """
         self.kind = kind
-        self.arrays = {"steps": np.array([_reference(lengths)]), "mean": np.average(y, axis=0, weights=weight)}
+        self.arrays = {"steps": np.array([_reference(lengths)]), "mean": _mean(y, kind, weight)}
         self.arrays["center"] = _center(read, len(lengths))
         x = self._features(read, len(lengths), on_series)
         options = {"trees": self.config.trees, "share": self.config.share, "seed": seed, "threads": threads}
@@ -97,7 +97,7 @@ class Quant:
         return np.concatenate(found)
 
     def _answer(self, x: np.ndarray) -> np.ndarray:
-        """Return the trees' mean; of labels and shares with one tree more that knows only the mean truth.
+        """Return the trees' mean; of labels and shares with one tree more that knows only the mean truth (`_mean`).
 
         A probability of 0, on which all trees agree, would else cost a log loss without bound.
         """
@@ -114,6 +114,18 @@ class Quant:
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         self.arrays, self.kind = series_model.read_arrays(folder)
+
+
+def _mean(y: np.ndarray, kind: Kind, weight: np.ndarray | None) -> np.ndarray:
+    """Return the mean truth of n series, (K,); of labels and shares as if there were one more series of each class.
+
+    A class that no series has, as a rare one may be outside of a fold, would else have a probability of 0.
+    """
+    mean = np.average(y, axis=0, weights=weight)
+    if kind in ("regression", "ordinal"):
+        return np.asarray(mean)
+    classes = y.shape[1] if kind in ("multiclass", "distribution") else 2
+    return np.asarray((mean * len(y) + 1) / (len(y) + classes))
 
 
 def _center(read: Read, count: int) -> np.ndarray:

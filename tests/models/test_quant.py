@@ -102,11 +102,24 @@ def test_a_channel_that_a_series_lacks_is_its_mean_however_far_from_0_that_is() 
     np.testing.assert_array_equal(predict(model, lacking), predict(model, filled))
 
 
-def test_a_class_that_no_series_has_gets_nothing() -> None:
-    x, y = series(), np.pad(truth("multiclass"), ((0, 0), (0, 1)))
+@pytest.mark.parametrize("kind", ["multiclass", "distribution", "multilabel"])
+def test_a_class_that_no_series_has_is_rare_but_not_impossible(kind: Kind) -> None:
+    x, y = series(), np.pad(truth(kind), ((0, 0), (0, 1)))
     model = Quant(SMALL)
-    model.fit(lambda which: [x[n] for n in which], lengths(x), y, "multiclass", 0, 1)
-    assert (predict(model, x)[:, 3] == 0).all()
+    model.fit(lambda which: [x[n] for n in which], lengths(x), y, kind, 0, 1)
+    found, classes = predict(model, x), 2 if kind == "multilabel" else 4
+    # one series more of each class, in the eyes of one tree more than those that were grown
+    np.testing.assert_allclose(found[:, -1], 1 / (len(x) + classes) / (SMALL.trees + 1))
+    if kind != "multilabel":
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_label_that_all_series_have_is_not_certain(label: float) -> None:
+    x = series()
+    model = Quant(SMALL)
+    model.fit(lambda which: [x[n] for n in which], lengths(x), np.full((len(x), 1), label), "binary", 0, 1)
+    np.testing.assert_allclose(np.abs(label - predict(model, x)), 1 / (len(x) + 2) / (SMALL.trees + 1))
 
 
 def test_impossible_tables_are_refused_and_it_depends_on_its_own_files() -> None:
