@@ -128,6 +128,18 @@ def test_large_whole_times_keep_every_digit() -> None:
     assert spans.first.dtype == np.int64 and len(np.unique(spans.first)) == 12 and type(spans.gap) is int
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_whole_times_above_those_of_64_bits_with_a_sign_make_the_same_folds_from_any_file(
+    ending: str, tmp_path: Path
+) -> None:
+    some = table(np.zeros(12), path=tmp_path / f"train.{ending}")
+    values = pl.Series("when", [2**63 + 10_000 * n for n in range(12)], dtype=pl.UInt64)
+    file = some.frame.with_columns(values.gather(np.repeat(np.arange(12), 2)))
+    file.write_csv(some.path) if ending == "csv" else file.write_parquet(some.path)
+    made = make(replace(THREE, by="when"), some, tmp_path)
+    assert made.assignment.tolist() == [-1] * 3 + [0] * 3 + [1] * 3 + [2] * 3
+
+
 def test_the_file_says_what_it_was_made_by(tmp_path: Path) -> None:
     config = FoldsConfig(kind="time", k=3, by="a b", gap=0.5, window="sliding", train_length=4)
     some = table(np.zeros(12), **{"a b": np.arange(12)})

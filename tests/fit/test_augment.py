@@ -11,9 +11,10 @@ import torch
 from lab import INSIDE, small_store
 from torch import Tensor
 
+from foldline.core.errors import UserError
 from foldline.fit import augment, device_block, labelled_series, scaler
 from foldline.fit.batch import Batch
-from foldline.fit.train_config import AugmentConfig
+from foldline.fit.train_config import AugmentConfig, TrainConfig
 
 SERIES, STEPS, CODES = 8, 6, 4
 LENGTHS = torch.tensor([6, 1, 4, 6, 2, 3, 5, 6])
@@ -179,6 +180,13 @@ def test_what_a_whole_series_is_asked_stays_while_its_steps_are_shuffled() -> No
 def test_only_the_share_is_shuffled() -> None:
     moved = drawn(augment.shuffle, numbered(2000, 20), 0.25, 3)
     assert abs(float((moved.weight != torch.arange(20)).any(dim=1).float().mean()) - 0.25) < 0.04
+
+
+def test_steps_with_known_targets_are_not_shuffled() -> None:
+    train = TrainConfig(augment=AugmentConfig(shuffle=0.5))
+    augment.check("net", train, known=False)
+    with pytest.raises(UserError, match=r"'net': train.augment.shuffle moves the steps"):
+        augment.check("net", train, known=True)
 
 
 # ---------------------------------------------------------------- all of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from foldline.core import files
-from foldline.run import progress_file
+from foldline.run import history, progress_file
 from foldline.run.progress_file import CellProgress, RunProgress
 
 
@@ -69,3 +70,22 @@ def test_a_history_is_read_up_to_its_last_whole_line(text: str, epochs: list[int
     (tmp_path / "history.jsonl").write_text(text)
     assert [row["epoch"] for row in progress_file.rows_of(tmp_path / "history.jsonl")] == epochs
     assert progress_file.rows_of(tmp_path / "none.jsonl") == []
+
+
+def test_a_history_is_json_as_all_readers_know_it_also_where_a_score_is_not_finite(tmp_path: Path) -> None:
+    def refused(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    path = tmp_path / "history.jsonl"
+    seen = list[float]()
+    with path.open("w", encoding="utf-8") as stream:
+        emit = history.recording(lambda kind, **values: seen.append(values["watched"]), stream)
+        emit("epoch", epoch=1, watched=float("nan"))
+        emit("epoch", epoch=2, watched=float("inf"))
+        emit("epoch", epoch=3, watched=0.5)
+    lines = [json.loads(line, parse_constant=refused) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line["watched"] for line in lines] == [None, None, 0.5]
+    rows = progress_file.rows_of(path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[2]["watched"] == 0.5
+    assert math.isnan(rows[0]["watched"]) and math.isnan(rows[1]["watched"])  # numbers, for charts and tables
+    assert math.isnan(seen[0]) and seen[1:] == [math.inf, 0.5]

@@ -122,7 +122,9 @@ def _times(column: pl.Series, by: str, table: Table) -> pl.Series:
     if found.dtype in (pl.Date, pl.Datetime):
         found = found.cast(pl.Datetime("us"))
     elif found.dtype.is_numeric():
-        found = found.cast(pl.Int64 if found.dtype.is_integer() else pl.Float64)
+        whole = found.cast(pl.Int64, strict=False) if found.dtype.is_integer() else None
+        # whole numbers of 2^63 and more are taken as a text file's are: to the digits that a float64 has
+        found = whole if whole is not None and whole.null_count() == found.null_count() else found.cast(pl.Float64)
         if found.dtype == pl.Float64:
             found = found.fill_nan(None)
     missing = found.is_null() | (found.is_infinite() if found.dtype == pl.Float64 else False)

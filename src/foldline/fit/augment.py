@@ -51,6 +51,7 @@ def check(label: str, train: TrainConfig, known: bool) -> None:
         UserError
     """
     moving = [name for name, part in train.augment.parts.items() if part.share and part.moves_steps]
+    moving += ["shuffle"] if train.augment.shuffle else []
     if known and moving:
         raise UserError(
             f"model {label!r}: train.augment.{moving[0]} moves the steps of a series, but where targets of some are "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
+from foldline.core.json_values import without_nan
 from foldline.fit.trainer import Emit
 from foldline.run import cells
 from foldline.run.cells import Cell
@@ -20,7 +21,7 @@ def recording(emit: Emit, stream: IO[str]) -> Emit:
     def record(kind: str, **values: Any) -> None:
         rows = values.pop("history") if kind == "resumed" else [values] if kind == "epoch" else []
         for row in rows:
-            stream.write(json.dumps(row) + "\n")
+            stream.write(json.dumps(without_nan(row)) + "\n")
             stream.flush()  # a run that is killed leaves the epochs it finished
             if kind == "resumed":
                 emit("epoch", **row)

@@ -7,6 +7,7 @@ it. history.py writes a cell's epochs. This file knows both formats, and imports
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -89,10 +90,12 @@ def read(path: Path) -> RunProgress | None:
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """Read the epochs of a cell's history.jsonl, one dict each; none where it is damaged.
 
-    A last line without its end is left out: it is being written, or a kill has cut it off.
+    A last line without its end is left out: it is being written, or a kill has cut it off. NaN stands for a number that
+    is not finite, for which JSON has null.
     """
     try:
         text = path.read_bytes().decode("utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
     except (OSError, ValueError):  # it is gone; a power cut has left something else
         return []
