@@ -57,5 +57,21 @@ def test_rows_that_hardly_count_hardly_matter(method: str) -> None:
     assert costs[1] < costs[0] + 0.2 * (costs[2] - costs[0])
 
 
+@pytest.mark.parametrize("size", [2.0**-40, 2.0**40])
+@pytest.mark.parametrize("method", ["nnls", "lad", "ridge"])
+def test_the_size_of_targets_changes_no_weight(method: str, size: float) -> None:
+    rows = blends.noisy(count=480, metric="mse" if method == "nnls" else "mae")
+    scaled = replace(rows, y=rows.y * size, predictions=rows.predictions * size)
+    weights, expected = (np.asarray(fit(QUICK, some, method).weights) for some in (scaled, rows))
+    np.testing.assert_allclose(weights, expected, atol=1e-9)
+
+
+def test_ridge_is_fitted_where_one_fold_alone_has_weights_above_0() -> None:
+    rows = blends.noisy(count=480, metric="mse")
+    rows = replace(rows, weight=(rows.fold == rows.fold[0]).astype(float))
+    weights = np.asarray(fit(QUICK, rows, "ridge").weights)
+    assert np.isfinite(weights).all() and weights.sum() == pytest.approx(1)
+
+
 def test_all_fitted_methods_are_here() -> None:
     assert set(FITS) - set(FITTED) == {"mean", "logit", "rank", "median", "trimmed-mean"}  # fitted to no truth

@@ -34,6 +34,7 @@ def ridge(rows: BlendRows) -> WeightedSum:
     weight, parts = rows.row_weight, rows.cv_parts
     insides = [parts == part for part in np.unique(parts)]
     of_parts = [_moments(x[some], y[some], None if weight is None else weight[some]) for some in insides]
+    of_parts = [sums for sums in of_parts if sums[0] > 0]  # without parts of weight 0: they show nothing
     whole: Moments = tuple(sum(sums) for sums in zip(*of_parts, strict=True))
     slopes, offset = _solve(whole, _best_penalty(of_parts, whole))
     weights = 1 / len(slopes) + slopes - slopes.mean()  # the mean's weights, and what is added to them: sum 0

@@ -135,7 +135,9 @@ def _cutting_planes(fixed: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """Find the weights w >= 0 of sum 1 that minimise fixed @ w + sum |errors @ w|. fixed: (M,), errors: (R, M)."""
     from scipy.optimize import linprog
 
-    count = len(fixed)
+    # in units of the best member's sum: the program's tolerances are absolute, whatever the size of the targets
+    size = float((fixed + np.abs(errors).sum(axis=0)).min()) or 1.0
+    fixed, errors, count = fixed / size, errors / size, len(fixed)
     queue: list[np.ndarray] = [*np.eye(count), np.full(count, 1 / count)]  # weights that the first planes are made at
     planes: list[np.ndarray] = []
     best, lowest = queue[-1], math.inf
