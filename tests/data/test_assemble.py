@@ -287,6 +287,27 @@ def test_a_column_has_a_second_role_under_a_second_name(csv: bool, tmp_path: Pat
     assert table.frame["when"].to_list()[:2] == [0.0, 86400.0]
 
 
+@pytest.mark.parametrize("csv", [True, False])
+def test_a_join_may_be_on_a_second_name(csv: bool, tmp_path: Path) -> None:
+    """Freezing of Gait: a walk is called by its file, Id by its metadata, and Id in the sample is something else."""
+    bikes = TRAIN.select("bike", trip="ride").unique(maintain_order=True).reverse()
+    for name, frame in {"train": TRAIN.drop("bike"), "bikes": bikes}.items():
+        frame.write_csv(tmp_path / f"{name}.csv") if csv else frame.write_parquet(tmp_path / f"{name}.parquet")
+    file = f"bikes.{'csv' if csv else 'parquet'}"
+    data = roles(tmp_path, copies={"trip": "ride"}, join=(JoinConfig(file=file, on="trip"),))
+    table = loading.load_table(assemble.source_of(data, tmp_path, "train"), data, labelled=True)
+    assert table.frame["bike"].to_list() == TRAIN["bike"].to_list()
+
+
+def test_a_joined_file_that_test_lacks_is_named_where_its_column_is_missed(home: Path, tmp_path: Path) -> None:
+    frames = tiny.frames()
+    bikes = frames["train"].select("ride", "bike").unique()
+    tiny.write(tmp_path, {"train": frames["train"].drop("bike"), "test": frames["test"].drop("bike"), "train_bikes": bikes})
+    with pytest.raises(UserError, match=r"'bike'") as refused:
+        loading.load(roles(tmp_path, join=(JoinConfig(file="{part}_bikes.csv", on="ride"),)))
+    assert "test.csv" in str(refused.value) and "test_bikes.csv, which data.join names, is not there" in str(refused.value)
+
+
 def test_copies_of_copies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'when' is such a name itself"):
         roles(tmp_path, copies={"when": "day", "then": "when"})

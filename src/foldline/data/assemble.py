@@ -107,17 +107,27 @@ class Source:
     def _of_files(self, wanted: Wanted) -> Rows:
         if not self.joins:
             return self.table.read(wanted)
-        own = self.table.columns()
-        steps = join_tables.plan(self.path, own, self._joined, wanted)
+        own, second = self.table.columns(), self._second_names_joined_on
+        absent = [join.name(self.part) for join in self.joins if not any(file.join is join for file in self._joined)]
+        steps = join_tables.plan(self.path, [*own, *second], self._joined, wanted, absent)
         given = [name for step in steps for name in step.columns]
         keys = [name for step in steps for name in step.join.keys if name not in given]
         needed = {name: wanted.get(name) for name in dict.fromkeys([*wanted, *keys]) if name not in given}
-        rows = self.table.read(needed)
+        rows = self.table.read({name: kind for name, kind in needed.items() if name not in second})
         frame = rows.frame
+        for name in needed.keys() & second.keys():
+            copied = self.table.read({second[name]: needed[name]}).frame.to_series()
+            frame = frame.with_columns(copied.alias(name))
         for step in steps:
             table = step.table.read(join_tables.wanted_of(step, wanted, frame)).frame
             frame = join_tables.joined(frame, self.path, table, step)
         return Rows(frame.select(list(wanted)), rows.pieces)
+
+    @property
+    def _second_names_joined_on(self) -> dict[str, str]:
+        """Return second names of the table's own columns that a join is on: a walk that its metadata call Id."""
+        own, keys = self.table.columns(), {key for join in self.joins for key in join.keys}
+        return {name: of for name, of in self.copies.items() if name in keys and name not in own and of in own}
 
     @cached_property
     def _joined(self) -> list[JoinedFile]:

@@ -69,11 +69,14 @@ class Step:
     columns: tuple[str, ...]
 
 
-def plan(path: Path, own: Sequence[str], joined: Sequence[JoinedFile], wanted: Iterable[str]) -> list[Step]:
+def plan(
+    path: Path, own: Sequence[str], joined: Sequence[JoinedFile], wanted: Iterable[str], absent: Sequence[str] = ()
+) -> list[Step]:
     """Decide which file gives which of the wanted columns.
 
     Args:
         path: of the table that is joined to, for messages. own: its columns.
+        absent: names of joined files that test lacks.
 
     Returns:
         The joins that give something, in order.
@@ -97,6 +100,7 @@ def plan(path: Path, own: Sequence[str], joined: Sequence[JoinedFile], wanted: I
     if lacking:
         others = [name for file in joined for name in file.there]
         also = f", and so does {' and '.join(str(file.table.path) for file in joined)}" if joined else ""
+        also += f", and {' and '.join(absent)}, which data.join names, is not there" if absent else ""
         raise unknown("column", lacking[0], {*own, *others}, f"{path} lacks a column that [data] names{also}")
     return steps
 
