@@ -121,6 +121,17 @@ def test_targets_in_a_file_of_their_own() -> None:
     assert (seen.labels, seen.level, seen.target) == ("train_labels", "series", ["speed"])
 
 
+def test_of_a_file_of_targets_those_are_taken_that_the_sample_asks_for() -> None:
+    """And its ids are the series' names, in a column of another name."""
+    frames = rides()
+    labels = frames["train"].group_by("ride", maintain_order=True).agg(pl.col("speed").mean(), weight=pl.len())
+    sample = frames["test"].select(answer="ride", speed=0.0).unique().sample(fraction=1, shuffle=True, seed=1)
+    seen = inspect(frames["train"].drop("speed"), frames["test"], sample, ("train_labels", labels))
+    assert (seen.labels, seen.level, seen.target) == ("train_labels", "series", ["speed"])
+    assert (seen.id, seen.template) == ("answer", "{ride}")
+    assert "train_labels has weight, too, which the sample does not ask for: not used." in seen.unclear
+
+
 def test_a_text_that_changes_is_a_category_while_it_has_few_values() -> None:
     frames = rides()
     for name in ("train", "test"):

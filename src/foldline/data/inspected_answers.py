@@ -22,9 +22,16 @@ def find_targets(
     if labels is not None and found.key in labels[1].columns:
         name, frame = labels
         found.labels, found.level = name, "series"
-        found.target = [column for column in frame.columns if column != found.key]
+        beside = [column for column in frame.columns if column != found.key]
+        asked = [column for column in beside if sample is not None and column in sample.columns]
+        found.target = asked or beside
         found.evidence["labels"] = f"{name} has {frame.height:,} rows, one a series"
-        found.evidence["target"] = f"what {name} has beside {found.key}"
+        found.evidence["target"] = (
+            f"in {name} and in the sample submission" if asked else f"what {name} has beside {found.key}"
+        )
+        left = [column for column in beside if column not in found.target]
+        if left:
+            found.unclear.append(f"{name} has {', '.join(left)}, too, which the sample does not ask for: not used.")
         return frame
     only = [name for name in train.columns if name not in test.columns]
     wanted = [] if sample is None else [name for name in only if name in sample.columns]
@@ -122,8 +129,15 @@ def _find_column(found: Findings, sample: pl.DataFrame) -> None:
 
 
 def _template(found: Findings, test: pl.DataFrame, ids: pl.Series) -> str:
-    """Return the template that makes a sample's ids of a series and a step; empty where none of the usual ones does."""
-    if not found.key or not found.order or len(ids) != test.height or ids.name in test.columns:
+    """Return the template that makes a sample's ids of a series and a step; empty where none of the usual ones does.
+
+    One row a series: the ids are the series' names, in a column that is called otherwise.
+    """
+    if not found.key or ids.name in test.columns:
+        return ""
+    if found.level == "series" and _texts(ids).sort().equals(_texts(test[found.key].unique()).sort()):
+        return f"{{{found.key}}}"
+    if not found.order or len(ids) != test.height:
         return ""
     step = test.select(pl.int_range(pl.len()).over(found.key)).to_series()
     wanted = _texts(ids).sort()
