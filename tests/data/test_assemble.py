@@ -302,10 +302,13 @@ def test_a_join_may_be_on_a_second_name(csv: bool, tmp_path: Path) -> None:
 def test_a_joined_file_that_test_lacks_is_named_where_its_column_is_missed(home: Path, tmp_path: Path) -> None:
     frames = tiny.frames()
     bikes = frames["train"].select("ride", "bike").unique()
-    tiny.write(tmp_path, {"train": frames["train"].drop("bike"), "test": frames["test"].drop("bike"), "train_bikes": bikes})
+    tiny.write(
+        tmp_path, {"train": frames["train"].drop("bike"), "test": frames["test"].drop("bike"), "train_bikes": bikes}
+    )
     with pytest.raises(UserError, match=r"'bike'") as refused:
         loading.load(roles(tmp_path, join=(JoinConfig(file="{part}_bikes.csv", on="ride"),)))
-    assert "test.csv" in str(refused.value) and "test_bikes.csv, which data.join names, is not there" in str(refused.value)
+    told = str(refused.value)
+    assert "test.csv" in told and "test_bikes.csv, which data.join names, is not there" in told
 
 
 def test_copies_of_copies_are_refused(tmp_path: Path) -> None:
