@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from foldline.core.console import Terminal
-from foldline.core.heartbeat import NEW_S, Heartbeat
+from foldline.core.heartbeat import NEW_S, Heartbeat, line
 from foldline.run.progress import cell_bars
 
 PATIENCE_S = 250.0  # of a thread for the other one
@@ -150,3 +150,15 @@ def test_of_cells_all_are_counted_and_those_that_run_are_named(capsys: pytest.Ca
         minutes.let_pass()
     expected = "  all cells: 1 of 3 after 60 s, about 4.0 min left (hybrid fold 0 25 %, hybrid [1] 75 %)\n"
     assert capsys.readouterr().out == expected
+
+
+def test_the_start_of_workers_is_no_part_of_the_time_left() -> None:
+    one, two = job("hybrid fold 0"), job("hybrid fold 1")
+    minutes = Minutes(waits=0)
+    with cell_bars(terminal_by(minutes), [one, two]) as bars:
+        minutes.now += 40
+        bars.event(one, "start", {})
+        minutes.now += 20
+        bars.event(one, "progress", {"done": 2, "of": 4})
+        said = line(bars.progress.tasks)
+    assert said == "all cells: 0.5 of 2 after 60 s, about 60 s left (hybrid fold 0 50 %)"  # 20 s for half a cell

@@ -59,9 +59,9 @@ def line(tasks: list[Task]) -> str:
     if not whole.total:
         return f"{name(whole)}: {duration(elapsed)} so far"
     text = f"{name(whole)}: {_count(whole.completed)} of {_count(whole.total)} after {duration(elapsed)}"
-    new = whole.completed - whole.fields.get("before", 0.0)
+    new, spent = whole.completed - whole.fields.get("before", 0.0), elapsed - whole.fields.get("start_s", 0.0)
     if new >= min(1.0, EARLY * whole.total):
-        text += f", about {duration(elapsed / new * (whole.total - whole.completed))} left"
+        text += f", about {duration(spent / new * (whole.total - whole.completed))} left"
     shares = [f"{name(part)} {part.percentage:.0f} %" for part in parts]
     more = f" and {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""
     return f"{text} ({', '.join(shares[:SHOWN])}{more})" if shares else text

@@ -30,11 +30,14 @@ class CellBars:
         self.running: dict[str, TaskID] = {}
         self.resumed: set[str] = set()  # cells that go on from a checkpoint and have not said yet how much was done
         self.before = 0.0  # how much of all cells was done then: no time of this run went into it
+        self.start_s: float | None = None  # when the first cell began, s after the bars: workers import libraries first
         self.finished = 0
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
         """Show one event of the executor: see turns.OnEvent for the kinds."""
         if kind == "start" and job.key not in self.running:  # one that was lost with its node begins again
+            if self.start_s is None:
+                self.start_s = self.progress.tasks[0].elapsed or 0.0
             self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
         elif kind == "progress":
             self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])
@@ -58,4 +61,5 @@ class CellBars:
             held_out = values.get("held_out")
             score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
             self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}", later="")
-        self.progress.update(self.total, completed=sum(self.share.values()), before=self.before)
+        fields = {"before": self.before, "start_s": self.start_s or 0.0}
+        self.progress.update(self.total, completed=sum(self.share.values()), **fields)
