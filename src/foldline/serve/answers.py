@@ -19,7 +19,7 @@ import polars as pl
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, shortened
 from foldline.experiment.serve_config import LAGS, ROWS, STATIC, ServeConfig
-from foldline.serve import border
+from foldline.serve import border, frames
 from foldline.serve.predictor import MANIFEST, Predictor, load
 from foldline.serve.stream import Stream
 
@@ -147,7 +147,7 @@ def plain(value: Any) -> Any:
 def _frame(value: Any) -> pl.DataFrame:
     """Return what a gateway passes as a frame: one of polars or pandas, or the path of a shared file or folder."""
     if not isinstance(value, str | Path):
-        return border.frame_of(value)
+        return frames.frame_of(value)
     path = Path(value)
     found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in ENDINGS)
     if not found or any(each.suffix not in ENDINGS for each in found):

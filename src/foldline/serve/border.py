@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -308,20 +307,3 @@ def _as_text(column: pl.Series) -> pl.Series:
     if column.dtype.is_temporal():
         return times.printed(times.of_temporal(column)).cast(pl.String)
     return identity.texts(column)
-
-
-def frame_of(value: Any, what: str = "The rows to predict") -> pl.DataFrame:
-    """Return what somebody handed over as a polars frame: one of polars or pandas, or a dict of columns.
-
-    Raises:
-        UserError: it is something else.
-    """
-    if isinstance(value, pl.DataFrame):
-        return value
-    if isinstance(value, pl.LazyFrame):
-        return value.collect()
-    if isinstance(value, dict):
-        return pl.DataFrame(value)
-    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns"):
-        return pl.from_pandas(value)
-    raise UserError(f"{what} must be a frame of polars or pandas, or a dict of columns, but is {type(value).__name__}.")

@@ -15,7 +15,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.experiment import several_targets
-from foldline.serve import border
+from foldline.serve import border, frames
 from foldline.serve.loaded import Loaded
 from foldline.serve.stream import Stream
 
@@ -73,8 +73,8 @@ class Predictor(Loaded):
         Raises:
             UserError: a value can't be what its column is, or a row has no place in time.
         """
-        rows = border.frame_of(frame)
-        beside = None if static is None else border.frame_of(static, "The static columns")
+        rows = frames.frame_of(frame)
+        beside = None if static is None else frames.frame_of(static, "The static columns")
         rows = border.with_columns_of(rows, beside, self.wanted, "The static columns", self.order)
         if not rows.height:
             return self.empty(rows)

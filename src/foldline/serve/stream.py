@@ -32,7 +32,7 @@ from foldline.features.time import Time
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.network_cell import NetworkCell
 from foldline.run.predictions import Estimator
-from foldline.serve import border
+from foldline.serve import border, frames
 from foldline.serve.border import Arrived
 from foldline.serve.loaded import Loaded
 from foldline.serve.loaded_model import Model
@@ -107,11 +107,11 @@ class Stream:
         Raises:
             UserError: as there; rows that lie before others of their series.
         """
-        rows, given = border.frame_of(frame), list(lags) if isinstance(lags, list | tuple) else [lags]
-        fresh = [None if each is None else border.frame_of(each, "The lags") for each in given]
+        rows, given = frames.frame_of(frame), list(lags) if isinstance(lags, list | tuple) else [lags]
+        fresh = [None if each is None else frames.frame_of(each, "The lags") for each in given]
         places = zip_longest(fresh, self._lags)
         known = [new if new is not None and new.height else old for new, old in places]
-        beside = None if static is None else border.frame_of(static, "The static columns")
+        beside = None if static is None else frames.frame_of(static, "The static columns")
         rows = border.with_columns_of(rows, beside, self._loaded.wanted, "The static columns", self._loaded.order)
         for each in known:
             rows = border.with_columns_of(rows, each, self._loaded.wanted, "The lags")
