@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,3 +146,15 @@ def test_cells_are_counted_and_their_progress_is_added_up(capsys: pytest.Capture
         "  hybrid fold 1 seed 0: goes on after 1 epochs and 7 steps",
         "  [1/2] hybrid fold 0 seed 0 done, mae 0.5000 on the series it held out",
     ]
+
+
+def test_a_reader_of_the_output_that_goes_away_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`train | head -1`: rich ends Python, with the exit code of a finding and not a word on what is left to do."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal = Terminal()
+        terminal.say("one")
+        terminal.table("", ["a"], [["1"]])
+        terminal.result({}, "last")

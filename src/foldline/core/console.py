@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Literal
 
 from rich.console import Console
@@ -35,6 +35,15 @@ Said = tuple[str, list[Any]]  # method of Terminal, and its arguments, JSON-able
 PIPE_WIDTH = 200  # characters of a line where the output is no terminal: enough for the scores of twelve folds
 
 
+class _Lines(Console):
+    """What prints: whoever reads it may go away (`| head -1`), and the work goes on without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more; rich would end Python, with the exit code of a finding."""
+        with suppress(SystemExit, OSError):  # OSError: the stream is no file
+            super().on_broken_pipe()
+
+
 class Terminal:
     """The output of one verb."""
 
@@ -45,7 +54,7 @@ class Terminal:
         # standard output for a terminal, because ipykernel sets FORCE_COLOR.
         self.bars = notebook.Bars() if notebook.is_here() else None
         no = None if self.bars is None else False
-        self.console = Console(
+        self.console = _Lines(
             quiet=self.silent,
             highlight=False,
             emoji=False,  # :car: in a name is no picture
