@@ -86,3 +86,15 @@ def test_the_command_that_a_record_names(home: Path) -> None:
         "./run.sh train rides train.lr=1 'data.source=\"a b\"'"
     )
     assert asked.command("train", [{"name": "rides"}], []) == "foldline.train(...) in Python, of tables called rides"
+
+
+@pytest.mark.parametrize("given", [None, 3, b"rides", ["rides"]])
+def test_a_config_that_is_neither_tables_nor_a_path_is_refused(given: Any) -> None:
+    with pytest.raises(UserError, match="must be a path, as a text or"), asked.as_file(given):
+        pass
+
+
+def test_a_value_of_several_lines_is_no_toml_that_goes_on_with_other_keys() -> None:
+    """A second line that happens to be a key was dropped without a word."""
+    assert with_overrides({}, ["train.epochs=3\nlr = 0.1"]) == {"train": {"epochs": "3\nlr = 0.1"}}
+    assert with_overrides({}, ["data.inputs=[\n  'a',\n  'b',\n]"]) == {"data": {"inputs": ["a", "b"]}}

@@ -32,6 +32,12 @@ def test_what_was_never_trained_is_refused_with_the_command_as_it_was_started(
     assert not files.runs().exists()
 
 
+@pytest.mark.parametrize("name", [None, 3])
+def test_what_is_neither_a_name_nor_a_path_is_refused(name: Any, home: Path) -> None:
+    with pytest.raises(fl.Error, match="The name of an experiment must be a path, as a text"):
+        fl.load(name)
+
+
 def test_a_file_of_somebody_else_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied", "weights")

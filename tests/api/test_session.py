@@ -140,3 +140,11 @@ def test_what_the_machine_causes_is_a_sentence_and_a_bug_stays_one(home: Path) -
         raise KeyError("a bug")
     with pytest.raises(KeyboardInterrupt), session("audit", quiet=True):
         raise KeyboardInterrupt
+
+
+def test_a_home_that_is_a_file_or_no_path_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Error, match="is a file, not a folder"), session("train", tmp_path / "file", quiet=True):
+        pass
+    with pytest.raises(Error, match=r"home must be a path, .* but is of type int"), session("train", 3):  # type: ignore[arg-type]
+        pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ablations
 import polars as pl
@@ -121,6 +123,26 @@ def test_estimated_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.path == Path("all.csv") and found.warnings == ()
     fl.estimate("breaths/test.csv", "all.csv", quiet=True)
     assert given[-1] == (Path("breaths/test.csv"), Path("all.csv"), None)
+
+
+def test_arguments_of_other_types_are_refused(home: Path) -> None:
+    given: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str]] = [
+        (fl.simulate, ("breaths",), {"breaths": 3.5}, r"breaths must be a whole number, but is 3\.5 \(float\)"),
+        (fl.simulate, (None,), {}, "out must be a path, .* but is None"),
+        (fl.decode, (pl.DataFrame(), "exact.csv"), {}, "source must be a path, .* but is of type DataFrame"),
+        (fl.estimate, ("test.csv", None), {}, "out must be a path, .* but is None"),
+        (fl.blend, ("rides",), {"outside": [("a", "b")]}, r"outside must be a table, \{.* but is \[\('a', 'b'\)\]"),
+        (fl.blend, ("rides",), {"outside": {"a": ("b", "c")}}, "outside must be a table"),
+    ]
+    for verb, arguments, options, message in given:
+        with pytest.raises(fl.Error, match=message):
+            verb(*arguments, **options, quiet=True)
+
+
+def test_labels_that_are_not_there_are_called_so(home: Path) -> None:
+    fl.simulate("breaths", breaths=1, test_breaths=2, quiet=True)
+    with pytest.raises(fl.Error, match=r"^labels: there is no nope\.csv"):
+        fl.estimate("breaths/test.csv", "all.csv", labels="nope.csv", quiet=True)
 
 
 def test_decoded_rows(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

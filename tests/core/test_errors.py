@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from foldline import models
 from foldline.core import renamed_names, strict_tables
-from foldline.core.errors import UserError, complain, shortened, unknown
+from foldline.core.errors import UserError, complain, foreseen, shortened, unknown
 from foldline.core.renamed_names import RENAMED
 from foldline.experiment import config
 from foldline.models.blocks import BLOCKS
@@ -89,6 +90,25 @@ def test_no_old_name_is_in_use_and_every_new_name_is(kind: str) -> None:
 
 def test_no_names_at_all_are_said_in_a_word() -> None:
     assert shortened([]) == "nothing" and shortened(["a", "b"]) == "a, b"
+
+
+def test_a_list_of_no_names_says_so() -> None:
+    assert str(unknown("config", "rides", [], "CONFIG")) == "CONFIG: unknown config 'rides'. Known: none."
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (NotADirectoryError(errno.ENOTDIR, "", "a/b"), "A part of the path (a/b) is a file, not a folder."),
+        (
+            FileExistsError(errno.EEXIST, "", "a/b"),
+            "a/b must be a folder, but is a file, or a link to nothing.",
+        ),
+        (OSError(errno.EROFS, "", "a/b"), "The file system (a/b) is read-only."),
+    ],
+)
+def test_what_the_file_system_does_not_allow_is_a_sentence(error: OSError, sentence: str) -> None:
+    assert str(foreseen(error)).startswith(sentence)
 
 
 def test_a_message_is_one_line_whatever_it_quotes() -> None:

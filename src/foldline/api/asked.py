@@ -15,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from foldline.api.paths import path_of
 from foldline.core.command_name import started_as
 from foldline.core.errors import UserError
 from foldline.experiment import config_files
@@ -86,7 +87,7 @@ def as_file(config: ConfigLike) -> Iterator[Path]:
         UserError: tables without a name.
     """
     if not isinstance(config, Mapping):
-        yield Path(config)
+        yield path_of(config, "A config that is no table")
         return
     with tempfile.TemporaryDirectory(prefix="foldline-") as scratch:
         path = _written(config, Path(scratch))

@@ -19,6 +19,7 @@ from foldline.api.page import Page
 from foldline.api.results import Outcome, Run
 from foldline.api.session import session
 from foldline.core.console import Terminal
+from foldline.core.errors import UserError
 from foldline.experiment import config as configs
 from foldline.experiment import multi_config, plan_summary, stored_experiment
 from foldline.experiment.config import Config, SeveralTargets
@@ -55,8 +56,9 @@ def blend(
         foldline.Error: a mistake in config or data, one member only; a submission that the gate refuses.
         KeyboardInterrupt: finished cells and checkpoints are kept; the same call goes on.
     """
-    given, options = config or ("quickstart",), [f"{name}={files}" for name, files in (outside or {}).items()]
+    given = config or ("quickstart",)
     with session("blend", home, quiet) as notes:
+        options = _members(outside or {})
         texts = asked.overrides(tables)
         with ExitStack() as opened:
             paths = [opened.enter_context(asked.as_file(each)) for each in given]
@@ -64,6 +66,13 @@ def blend(
         words = [*texts, *(word for option in options for word in ("--outside", option))]
         planned = plan(named, options, asked.command("blend", given, words), notes)
         return _run(planned.carry_out(notes), notes.warnings)
+
+
+def _members(outside: Mapping[str, str]) -> list[str]:
+    """Write members from outside as the options of the command line."""
+    if not isinstance(outside, Mapping) or not all(isinstance(each, str) for each in outside.values()):
+        raise UserError(f'outside must be a table, {{"NAME": "OOF_FILE,TEST_FILE"}}, but is {outside!r}.')
+    return [f"{name}={paths}" for name, paths in outside.items()]
 
 
 class Plan(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from foldline.api.paths import path_of
 from foldline.api.session import session
 from foldline.core import own_files
 from foldline.core.console import Terminal
@@ -40,8 +41,9 @@ def decode(source: str | os.PathLike[str], out: str | os.PathLike[str], *, quiet
         foldline.Error: the file is not of that shape, or `out` holds something else, or another call is writing it.
     """
     with session("decode", quiet=quiet) as notes:
-        rows, kinds = carry_out(Path(source), Path(out), notes)
-        return Decoded(rows=rows, kinds=kinds, path=Path(out), warnings=notes.warnings)
+        target = path_of(out, "out")
+        rows, kinds = carry_out(path_of(source, "source"), target, notes)
+        return Decoded(rows=rows, kinds=kinds, path=target, warnings=notes.warnings)
 
 
 def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.api.decode import inputs
+from foldline.api.paths import path_of
 from foldline.api.session import session
 from foldline.core import own_files
 from foldline.core.console import Terminal
@@ -44,8 +45,9 @@ def estimate(
         foldline.Error: a file is not of that shape, or `out` holds something else, or another call is writing it.
     """
     with session("estimate", quiet=quiet) as notes:
-        rows, kinds = carry_out(Path(source), Path(out), None if labels is None else Path(labels), notes)
-        return Estimated(rows=rows, kinds=kinds, path=Path(out), warnings=notes.warnings)
+        target, fitted = path_of(out, "out"), None if labels is None else path_of(labels, "labels")
+        rows, kinds = carry_out(path_of(source, "source"), target, fitted, notes)
+        return Estimated(rows=rows, kinds=kinds, path=target, warnings=notes.warnings)
 
 
 def carry_out(source: Path, out: Path, labels: Path | None, terminal: Terminal) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -56,6 +58,8 @@ def carry_out(source: Path, out: Path, labels: Path | None, terminal: Terminal) 
     if lost := lost_digits(inputs(source)):
         terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
     if labels is not None:
+        if not labels.exists():
+            raise UserError(f"labels: there is no {labels}. Give a file with pressures, or leave it out: labels=FILE")
         inputs(labels)
     with terminal.bar("estimating (the first run on a machine compiles for 10 to 20 s)", "breaths") as update:
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
+from foldline.api.paths import path_of
 from foldline.api.sentences import sentences
 from foldline.core import files
 from foldline.core.errors import UserError, unknown
@@ -32,7 +32,7 @@ def live(
     with ExitStack() as around:
         around.enter_context(sentences())
         if home is not None:
-            around.enter_context(files.at_home(Path(home).absolute()))
+            around.enter_context(files.at_home(path_of(home, "home").absolute()))
         return pages.start(chosen(name), port=port)
 
 
@@ -47,7 +47,7 @@ def chosen(name: str | os.PathLike[str] | None) -> str:
         if found is None:
             raise UserError("There is no experiment yet. Run `./run.sh train` first, or give the name of a config.")
         return found
-    path = Path(name)
+    path = path_of(name, "The name of an experiment")
     stem, known = path.name.removesuffix(".toml"), {*config_files.named_configs(), *pages.names(files.runs())}
     if stem not in known and not path.is_file():
         raise unknown("experiment", str(path), known, "./run.sh live")

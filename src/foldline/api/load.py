@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
 from foldline.api import housekeeping
+from foldline.api.paths import path_of
 from foldline.api.sentences import sentences
 from foldline.core import errors, files, runs_lock
 from foldline.serve import Predictor, predictor
@@ -23,7 +23,8 @@ def load(name: str | os.PathLike[str]) -> Predictor:
     """
     with ExitStack() as around:
         around.enter_context(sentences())
+        path = path_of(name, "The name of an experiment")
         # A bundle lies where nothing deletes, and perhaps where nothing may be written.
-        if not predictor.is_bundle(Path(name)) and files.runs().is_dir():
+        if not predictor.is_bundle(path) and files.runs().is_dir():
             around.enter_context(runs_lock.shared(lambda: errors.complain(housekeeping.WAITS_FOR_CLEAN)))
-        return predictor.load(Path(name))
+        return predictor.load(path)

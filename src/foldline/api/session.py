@@ -12,10 +12,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 from foldline.api import housekeeping
+from foldline.api.paths import path_of
 from foldline.api.sentences import sentences
 from foldline.core import errors, files
 from foldline.core.console import Terminal
@@ -63,7 +63,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         around.enter_context(_alone())
         around.enter_context(sentences())
         if home is not None:
-            around.enter_context(files.at_home_everywhere(Path(home).absolute()))
+            around.enter_context(files.at_home_everywhere(path_of(home, "home").absolute()))
         around.enter_context(process_state.kept())
         around.enter_context(_quiet_optuna())
         around.enter_context(_variables_of_wandb())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
+from operator import index
 from pathlib import Path
 
 import polars as pl
 
+from foldline.api.paths import path_of
 from foldline.api.session import session
 from foldline.core import files, own_files
 from foldline.core.console import Terminal
@@ -78,10 +80,21 @@ def simulate(
     Raises:
         foldline.Error: the folder holds other files, or there is nothing to simulate.
     """
-    size = Size(breaths=breaths, test_breaths=test_breaths, seed=seed, truth=truth)
     with session("simulate", quiet=quiet) as notes:
-        carry_out(Path(out), size, force, notes)
-        return Simulated(folder=Path(out), size=size)
+        folder = path_of(out, "out")
+        counts = (_whole(breaths, "breaths"), _whole(test_breaths, "test_breaths"), _whole(seed, "seed"))
+        size = Size(breaths=counts[0], test_breaths=counts[1], seed=counts[2], truth=truth)
+        carry_out(folder, size, force, notes)
+        return Simulated(folder=folder, size=size)
+
+
+def _whole(value: int, what: str) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise UserError(
+            f"simulate: {what} must be a whole number, but is {value!r} ({type(value).__name__})."
+        ) from None
 
 
 def carry_out(out: Path, size: Size, force: bool, terminal: Terminal) -> None:

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from enum import IntEnum
+from pathlib import Path
 
 from foldline.core import renamed_names
 from foldline.core.command_name import as_started
@@ -92,7 +93,7 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
 
 def _known(name: str, choices: list[str]) -> str:
     """List the known names, or those of a long list that are nearest to `name`."""
-    whole = f"Known: {', '.join(choices)}"
+    whole = f"Known: {', '.join(choices) or 'none'}"
     if len(whole) <= LONGEST_LIST:
         return whole
     nearest = difflib.get_close_matches(name, choices, n=SHOWN_NAMES, cutoff=0.0)
@@ -148,6 +149,12 @@ def foreseen(error: Exception) -> UserError | None:
     if isinstance(error, PermissionError):
         what = error.filename or "A file"
         return UserError(f"{what} can't be read or written: {error.strerror or error}. Check its owner.")
+    if isinstance(error, NotADirectoryError):
+        return UserError(f"A part of the path{where} is a file, not a folder. Name another path.")
+    if isinstance(error, FileExistsError) and error.filename and not Path(error.filename).is_dir():
+        return UserError(f"{error.filename} must be a folder, but is a file, or a link to nothing. Move it away.")
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return UserError(f"The file system{where} is read-only. Name another folder, or have it mounted for writing.")
     if disk_full(error):
         way_out = "Free some and run the same command again: finished cells are kept."
         return UserError(f"No space is left on the disk{where}, or no more is allowed (quota, `ulimit -f`). {way_out}")

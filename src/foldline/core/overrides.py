@@ -20,9 +20,11 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     if not equals or not path.strip():
         raise UserError(f"An override has the form table.key=value, but is {text!r}.")
     try:
-        return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
+        found = tomllib.loads(f"value = {raw}")
     except tomllib.TOMLDecodeError:
-        return path.strip().split("."), raw
+        found = {}
+    # A value of several lines may be TOML that goes on with other keys, of which nobody would hear again.
+    return path.strip().split("."), found["value"] if len(found) == 1 else raw
 
 
 def split_overrides(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
