@@ -161,4 +161,5 @@ def test_the_start_of_workers_is_no_part_of_the_time_left() -> None:
         minutes.now += 20
         bars.event(one, "progress", {"done": 2, "of": 4})
         said = line(bars.progress.tasks)
+        minutes.let_pass()
     assert said == "all cells: 0.5 of 2 after 60 s, about 60 s left (hybrid fold 0 50 %)"  # 20 s for half a cell
