@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from foldline.output.kaggle import download
 MANY = 70_000  # more than a directory's 16 bits count
 
 
+@functools.cache
 def packed(files: int, comment: bytes = b"") -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:

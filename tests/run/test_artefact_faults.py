@@ -6,6 +6,7 @@ Never a traceback, never another submission.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,20 @@ def test_other_verbs_refuse_what_is_damaged_or_give_the_same(
     if verb == "infer" and code == 0:
         (written,) = (trained / "runs" / "rides" / "latest").glob("infer-*.csv")
         assert written.read_bytes() == before
+
+
+def test_files_of_another_cell_are_not_its_own(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each file is whole, and the mark vouches for all of them: only the folder's name says that they are another's."""
+    before, cells = tiny.submission(trained), sorted((trained / "runs" / "cells").glob("*/booster-0.txt"))
+    of, other = (path.parent for path in cells[:2])
+    shutil.rmtree(of)
+    shutil.copytree(other, of)
+    assert main(["infer", "rides"]) == 2
+    assert of.name in capsys.readouterr().err
+    assert main(["train", "rides"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("damaged: ") == 1 and of.name in err
+    assert tiny.submission(trained) == before
 
 
 def test_infer_predicts_again_where_its_predictions_are_damaged(

@@ -319,6 +319,7 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})
         files.write_array(cell.folder / "held_out.npy", np.array(held))
         files.write_array(cell.folder / "out_of_fold.npy", np.full((2 * len(held), 1), value))
+        files.write_json(cell.folder / "depends.json", cell.depends)
         artefacts.seal(cell.folder / "done.json", list(cell.folder.iterdir()))
         return cell
 

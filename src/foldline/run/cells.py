@@ -220,7 +220,16 @@ class Job:
 def damage(folder: Path) -> str:
     """Return why a cell's folder is not that of a finished cell, empty where it is. Older ones have no checksums."""
     why = artefacts.damage(folder / DONE)
-    return "" if why == artefacts.NO_MARK else why
+    if why == artefacts.NO_MARK:
+        return ""
+    return why or _of_another(folder)
+
+
+def _of_another(folder: Path) -> str:
+    """Say that files are those of another cell, where they are: of a finished one whose folder was copied over it."""
+    depends = folder / "depends.json"
+    same = depends.exists() and files.digest(files.read_json(depends)) == folder.name
+    return "" if same else "depends.json is not what the folder's name is the hash of"
 
 
 def has_no_checksums(folder: Path) -> bool:

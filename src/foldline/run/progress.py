@@ -61,5 +61,5 @@ class CellBars:
             held_out = values.get("held_out")
             score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
             self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}", later="")
-        fields = {"before": self.before, "start_s": self.start_s or 0.0}
-        self.progress.update(self.total, completed=sum(self.share.values()), **fields)
+        done, start_s = sum(self.share.values()), self.start_s or 0.0
+        self.progress.update(self.total, completed=done, before=self.before, start_s=start_s)

@@ -75,8 +75,11 @@ def as_kaggle_gives_them(solution: pl.DataFrame, submission: pl.DataFrame, row_i
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:
     """Cast to the types that reading a CSV gives."""
-    kinds = {name: _as_from_csv(kind) for name, kind in frame.schema.items()}
-    return frame.cast({name: kind for name, kind in kinds.items() if kind is not None})
+    kinds = {name: (kind, _as_from_csv(kind)) for name, kind in frame.schema.items()}
+    changed: dict[Any, Any] = {
+        name: wanted for name, (kind, wanted) in kinds.items() if wanted is not None and kind != wanted
+    }
+    return frame.cast(changed) if changed else frame  # a bootstrap asks a thousand times
 
 
 def _as_from_csv(kind: pl.DataType) -> Any:
@@ -108,9 +111,9 @@ def _in_order_of(truth: pl.DataFrame, answer: pl.DataFrame, row_id: str, path: P
 
 def _refuse_nothing(frame: pl.DataFrame, what: str, path: Path) -> None:
     for series in frame:
-        bad = series.is_null() | (series.is_nan() if series.dtype.is_float() else False)
-        if bad.any():
+        bad = series.null_count() + (int(series.is_nan().sum()) if series.dtype.is_float() else 0)
+        if bad:
             raise UserError(
-                f"{path}: a {what} has a value everywhere, but column {series.name} has none in {bad.sum()} of "
+                f"{path}: a {what} has a value everywhere, but column {series.name} has none in {bad} of "
                 f"{len(frame)} rows."
             )
