@@ -105,12 +105,21 @@ def test_classes_of_windows_of_one_series_are_not_rare_where_folds_go_by_time(tm
     assert target_checks.rare_classes(table, made) == []
 
 
-def test_a_metric_that_is_not_defined_in_a_fold(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "way_out"),
+    [("group", "Folds of kind 'stratified-group', or fewer of them"), ("stratified-group", "Fewer folds (folds.k)")],
+)
+def test_a_metric_that_is_not_defined_in_a_fold(
+    kind: str, way_out: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = pl.when(pl.col("song") == "s1").then(pl.lit("alarm")).otherwise(pl.lit("calm")).alias("answer")
     changed(Songs("binary", metric="auc"), home, tmp_path, "train", one)
-    tiny.run("train", "songs")
+    tiny.run("train", "songs", f"folds.kind={kind}")
     said = " ".join(capsys.readouterr().err.split())
-    assert "has no auc of its own (auc needs both classes" in said and "pools the folds" in said
+    assert (
+        "has no auc of its own (auc needs both classes" in said
+        and f"pools the folds, and is the one to go by. {way_out}" in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
     check_after_training(config, train)
-    for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
+    for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made, config.folds.kind)]:
         terminal.warn(sentence)
     watch_checks.refuse_undefined(config, scored_by, train, made)
 
@@ -127,8 +127,8 @@ def rare_classes(table: Table, made: Folds) -> list[str]:
     return sentences
 
 
-def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[str]:
-    """Say in which folds the metric is not defined, whatever is predicted.
+def folds_without_score(scored_by: Metric, train: Store, made: Folds, kind: str) -> list[str]:
+    """Say in which folds the metric is not defined, whatever is predicted. kind: of the folds, for the way out.
 
     Raises:
         UserError: it is not defined on all folds together.
@@ -148,7 +148,12 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
     several = (
         f"folds {', '.join(str(fold) for fold, _ in missing)} have" if missing[1:] else f"fold {missing[0][0]} has"
     )
+    spread = (
+        "Folds of kind 'stratified-group', or fewer of them, spread the classes."
+        if kind == "group"
+        else "Fewer folds (folds.k) have more of each class."
+    )
     return [
         f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is "
-        "the one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
+        f"the one to go by. {spread}"
     ]
