@@ -135,7 +135,9 @@ def _template(found: Findings, test: pl.DataFrame, ids: pl.Series) -> str:
     """
     if not found.key or ids.name in test.columns:
         return ""
-    if found.level == "series" and _texts(ids).sort().equals(_texts(test[found.key].unique()).sort()):
+    if found.level == "series" and _texts(ids).sort().equals(
+        _texts(test[found.key].unique(maintain_order=True)).sort()
+    ):
         return f"{{{found.key}}}"
     if not found.order or len(ids) != test.height:
         return ""
