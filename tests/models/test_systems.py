@@ -202,7 +202,7 @@ def test_threads_that_share_it_in_eval_mode_get_the_same_bits(form: str) -> None
     with torch.no_grad():
         alone = [network(*each, MASK) for each in batches]
     run = torch.no_grad()(lambda each: network(*each, MASK))  # each thread has a switch of its own
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
         assert all(map(torch.equal, pool.map(run, batches), alone))
 
 
